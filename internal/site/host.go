@@ -1,0 +1,190 @@
+package site
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Role tells the two built-in hosts from all others.
+type Role uint8
+
+// The roles.
+const (
+	Ordinary Role = iota
+	LocalhostRole
+	SignInHost
+)
+
+// Host is a proxy with the routes that apply to it, compiled: what the edge
+// serves and the gate judges by. It is immutable; a change makes a new one.
+type Host struct {
+	Proxy  Proxy
+	Role   Role
+	routes []compiled
+	stamp  string // what it was compiled from; equal stamps are equal hosts
+}
+
+type compiled struct {
+	Route
+	re   *regexp.Regexp
+	gone bool // a built-in that is disabled: answers 404, never the target
+}
+
+// NewHost compiles a proxy with all stored routes. Routes that do not apply to
+// the proxy are left out.
+func NewHost(p Proxy, role Role, stored []Route) (*Host, error) {
+	h := &Host{Proxy: p, Role: role}
+	for _, r := range BuiltInRoutes() {
+		if !h.On(r.ID) {
+			continue
+		}
+		off := r.ID != RouteACME && slices.Contains(p.DisabledRoutes, r.ID)
+		h.routes = append(h.routes, compiled{Route: r, gone: off})
+	}
+	slices.SortStableFunc(h.routes, func(a, b compiled) int { return order(a.Route, b.Route) })
+	own, err := h.compile(stored)
+	if err != nil {
+		return nil, err
+	}
+	h.routes = append(h.routes, own...)
+	h.stamp = stampOf(p, role, own)
+	return h, nil
+}
+
+func (h *Host) compile(stored []Route) ([]compiled, error) {
+	if h.Role == SignInHost {
+		return nil, nil // no user's route is ever added to it
+	}
+	var own []compiled
+	for _, r := range stored {
+		if !r.Enabled || !h.Takes(r) {
+			continue
+		}
+		c := compiled{Route: r}
+		if r.Match == MatchRegex {
+			re, err := regexp.Compile(`\A(?:` + r.PathPattern + `)\z`)
+			if err != nil {
+				return nil, fmt.Errorf("route %q: %w", r.ID, err)
+			}
+			c.re = re
+		}
+		own = append(own, c)
+	}
+	slices.SortStableFunc(own, func(a, b compiled) int { return order(a.Route, b.Route) })
+	return own, nil
+}
+
+// Takes reports whether a stored route applies to h by its scope and the
+// proxy's route_mode, enabled_routes and disabled_routes.
+func (h *Host) Takes(r Route) bool {
+	if slices.Contains(h.Proxy.DisabledRoutes, r.ID) {
+		return false
+	}
+	if r.Scope == ScopeProxy {
+		return slices.Contains(r.ProxyHostnames, h.Proxy.Hostname)
+	}
+	switch h.Proxy.RouteMode {
+	case RoutesNone:
+		return false
+	case RoutesSelective:
+		return slices.Contains(h.Proxy.EnabledRoutes, r.ID)
+	default:
+		return true
+	}
+}
+
+// order puts higher priority first; ties: exact, then longer pattern, then older.
+func order(a, b Route) int {
+	switch {
+	case a.Priority != b.Priority:
+		return b.Priority - a.Priority
+	case (a.Match == MatchExact) != (b.Match == MatchExact):
+		if a.Match == MatchExact {
+			return -1
+		}
+		return 1
+	case len(a.PathPattern) != len(b.PathPattern):
+		return len(b.PathPattern) - len(a.PathPattern)
+	case !a.CreatedAt.Equal(b.CreatedAt):
+		return a.CreatedAt.Compare(b.CreatedAt)
+	}
+	return strings.Compare(a.ID, b.ID)
+}
+
+// Match is the route for a request; nil means the proxy's own target. gone is
+// true when the path belongs to a built-in route that is disabled here while
+// the host is protected: the answer is 404.
+func (h *Host) Match(method string, p Path) (route *Route, gone bool) {
+	for i := range h.routes {
+		c := &h.routes[i]
+		if !c.matches(method, p) {
+			continue
+		}
+		if !c.gone {
+			return &c.Route, false
+		}
+		if h.Protected() || h.Role != Ordinary {
+			return nil, true
+		}
+	}
+	return nil, false
+}
+
+func (c *compiled) matches(method string, p Path) bool {
+	if len(c.Methods) > 0 && !slices.Contains(c.Methods, method) {
+		return false
+	}
+	if !p.Plain && (c.BuiltIn || c.Loosens()) {
+		return false
+	}
+	switch c.Match {
+	case MatchExact:
+		return p.Clean == c.PathPattern || (c.ID == RouteMCP && c.BuiltIn && p.Clean == "/mcp/")
+	case MatchRegex:
+		return c.re.MatchString(p.Clean)
+	default:
+		return p.Under(c.PathPattern)
+	}
+}
+
+// Loosens reports whether a route opens a path further than its proxy does. A
+// path that can be read in two ways never matches such a route.
+func (r *Route) Loosens() bool { return r.OverrideAuth && r.Auth != nil && r.Scope == ScopeProxy }
+
+// Excluded reports whether the path is one of auth_excluded_paths, and which.
+func (h *Host) Excluded(p Path) (string, bool) {
+	if !p.Plain {
+		return "", false
+	}
+	for _, prefix := range h.Proxy.AuthExcludedPaths {
+		if p.Under(prefix) {
+			return prefix, true
+		}
+	}
+	return "", false
+}
+
+// Protected reports whether the OAuth endpoints stand on h: it asks for a
+// sign-in, or has a resource endpoint.
+func (h *Host) Protected() bool { return h.Proxy.AuthEnabled || h.Proxy.ResourceEndpoint != "" }
+
+// Routes are the routes that apply to h, in the order in which they are tried.
+func (h *Host) Routes() []Route {
+	routes := make([]Route, len(h.routes))
+	for i, c := range h.routes {
+		routes[i] = c.Route
+		routes[i].Enabled = !c.gone
+	}
+	return routes
+}
+
+func stampOf(p Proxy, role Role, routes []compiled) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %d %d", p.Hostname, p.Version, role)
+	for _, c := range routes {
+		fmt.Fprintf(&b, " %s %d", c.ID, c.Version)
+	}
+	return b.String()
+}

@@ -1,0 +1,100 @@
+package site
+
+import (
+	"net/url"
+	"path"
+	"strings"
+	"unicode/utf8"
+)
+
+// Path is a request's path in the two forms that decisions need: what came, and
+// what it means. Routes match the clean form. A path that is not Plain never
+// opens anything: no excluded path and no loosening rule matches it.
+type Path struct {
+	Raw   string // as sent, still percent-encoded, without query
+	Clean string // decoded, with dot and empty segments resolved; begins with "/"
+	Plain bool   // Raw holds nothing that two programs could read differently
+}
+
+// ParsePath reads the escaped path of a request target.
+func ParsePath(raw string) Path {
+	p := Path{Raw: raw, Plain: plain(raw)}
+	decoded, err := url.PathUnescape(raw)
+	if err != nil {
+		decoded, p.Plain = raw, false
+	}
+	if decoded == "" || decoded[0] != '/' {
+		decoded, p.Plain = "/"+decoded, false
+	}
+	p.Clean = clean(decoded)
+	return p
+}
+
+// clean resolves dot and empty segments and keeps a trailing slash.
+func clean(decoded string) string {
+	c := path.Clean(decoded)
+	if c != "/" && (strings.HasSuffix(decoded, "/") || strings.HasSuffix(decoded, "/.") || strings.HasSuffix(decoded, "/..")) {
+		c += "/"
+	}
+	return c
+}
+
+// plain reports whether raw can be read in one way only: no encoded dot, slash,
+// backslash, percent or NUL, no semicolon, backslash, control or non-UTF-8 byte
+// (encoded or not), no dot or empty segment.
+func plain(raw string) bool {
+	if raw == "" || raw[0] != '/' {
+		return false
+	}
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case c == ';' || c == '\\' || c < 0x20 || c == 0x7f:
+			return false
+		case c == '%':
+			b, ok := unhex(raw, i)
+			if !ok || b == '.' || b == '/' || b == '\\' || b == '%' || b == ';' || b < 0x20 || b == 0x7f {
+				return false
+			}
+			i += 2
+		}
+	}
+	if strings.Contains(raw, "//") || strings.Contains(raw, "/./") || strings.Contains(raw, "/../") ||
+		strings.HasSuffix(raw, "/.") || strings.HasSuffix(raw, "/..") {
+		return false
+	}
+	decoded, err := url.PathUnescape(raw)
+	return err == nil && utf8.ValidString(decoded)
+}
+
+func unhex(s string, i int) (byte, bool) {
+	if i+2 >= len(s) {
+		return 0, false
+	}
+	hi, ok1 := nibble(s[i+1])
+	lo, ok2 := nibble(s[i+2])
+	return hi<<4 | lo, ok1 && ok2
+}
+
+func nibble(c byte) (byte, bool) {
+	switch {
+	case c >= '0' && c <= '9':
+		return c - '0', true
+	case c >= 'a' && c <= 'f':
+		return c - 'a' + 10, true
+	case c >= 'A' && c <= 'F':
+		return c - 'A' + 10, true
+	}
+	return 0, false
+}
+
+// Under reports whether the path is prefix itself or below it in whole segments:
+// "/api" holds "/api" and "/api/x", not "/apix". A prefix that ends in "/" or
+// "/*" holds only what is below.
+func (p Path) Under(prefix string) bool {
+	prefix = strings.TrimSuffix(prefix, "*")
+	if strings.HasSuffix(prefix, "/") {
+		return strings.HasPrefix(p.Clean, prefix)
+	}
+	rest, ok := strings.CutPrefix(p.Clean, prefix)
+	return ok && (rest == "" || rest[0] == '/')
+}

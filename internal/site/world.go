@@ -1,0 +1,72 @@
+package site
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// World is every host at one moment. It is immutable: whoever keeps sites makes
+// a new one for each change and hands it to the edge and the authorization
+// server, who read it without lock or storage.
+type World struct {
+	Origins Origins
+	hosts   map[string]*Host // by hostname; wildcards under "*.parent"
+}
+
+// NewWorld compiles proxies and routes. A host that has not changed since prev
+// (which may be nil) is the same *Host as there, so that what hangs on it can be
+// kept. A host that can't be compiled is left out and told in errs: one bad
+// record never takes the others down.
+func NewWorld(o Origins, proxies []Proxy, routes []Route, prev *World) (w *World, errs []error) {
+	w = &World{Origins: o, hosts: make(map[string]*Host, len(proxies))}
+	for _, p := range proxies {
+		h, err := NewHost(p, w.role(p.Hostname), routes)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if prev != nil {
+			if old := prev.hosts[p.Hostname]; old != nil && old.stamp == h.stamp {
+				h = old
+			}
+		}
+		w.hosts[p.Hostname] = h
+	}
+	return w, errs
+}
+
+func (w *World) role(name string) Role {
+	switch name {
+	case LocalhostName:
+		return LocalhostRole
+	case w.Origins.SignInName():
+		return SignInHost
+	}
+	return Ordinary
+}
+
+// Find is the host that serves name: the exact one, else the wildcard of its
+// parent; nil when there is none. name is lower case without port or trailing dot.
+func (w *World) Find(name string) *Host {
+	if h := w.hosts[name]; h != nil {
+		return h
+	}
+	if _, parent, ok := strings.Cut(name, "."); ok {
+		return w.hosts["*."+parent]
+	}
+	return nil
+}
+
+// Hosts are all hosts in name order.
+func (w *World) Hosts() []*Host {
+	names := slices.Sorted(maps.Keys(w.hosts))
+	hosts := make([]*Host, len(names))
+	for i, name := range names {
+		hosts[i] = w.hosts[name]
+	}
+	return hosts
+}
+
+// Len is how many hosts there are.
+func (w *World) Len() int { return len(w.hosts) }

@@ -1,0 +1,158 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"gatehouse/internal/fault"
+)
+
+// Table is a typed view of the keys with one prefix, each holding one T as
+// JSON. It is where the product's records meet the store: nothing above it
+// deals in bytes.
+type Table[T any] struct {
+	kv     KV
+	prefix string // "proxy:"
+	noun   string // for messages: "proxy"
+}
+
+// NewTable is the table of T under prefix; noun names one T in messages.
+func NewTable[T any](kv KV, prefix, noun string) Table[T] {
+	return Table[T]{kv: kv, prefix: prefix, noun: noun}
+}
+
+// Row is one record with the version that was read.
+type Row[T any] struct {
+	Name    string // the key without the table's prefix
+	Value   T
+	Version int64
+	Expires time.Time
+}
+
+// Key is the store's key for name.
+func (t Table[T]) Key(name string) string { return t.prefix + name }
+
+// Prefix is what all keys of t begin with.
+func (t Table[T]) Prefix() string { return t.prefix }
+
+// Get is the record called name; NotFound when there is none.
+func (t Table[T]) Get(ctx context.Context, name string) (Row[T], error) {
+	item, err := t.kv.Get(ctx, t.Key(name))
+	if fault.Is(err, fault.NotFound) {
+		return Row[T]{}, fault.New(fault.NotFound, "there is no %s %q", t.noun, name)
+	}
+	if err != nil {
+		return Row[T]{}, err
+	}
+	return t.row(item)
+}
+
+// Take gets and deletes the record called name in one step: single use.
+func (t Table[T]) Take(ctx context.Context, name string) (Row[T], error) {
+	item, err := t.kv.Take(ctx, t.Key(name))
+	if err != nil {
+		return Row[T]{}, err
+	}
+	return t.row(item)
+}
+
+// All is every record in name order.
+func (t Table[T]) All(ctx context.Context) ([]Row[T], error) {
+	var rows []Row[T]
+	after := ""
+	for {
+		page, err := t.Page(ctx, after, MaxPage)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, page...)
+		if len(page) < MaxPage {
+			return rows, nil
+		}
+		after = page[len(page)-1].Name
+	}
+}
+
+// Page is up to limit records in name order, after the name given.
+func (t Table[T]) Page(ctx context.Context, after string, limit int) ([]Row[T], error) {
+	if after != "" {
+		after = t.Key(after)
+	}
+	items, err := t.kv.List(ctx, t.prefix, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]Row[T], 0, len(items))
+	for _, item := range items {
+		row, err := t.row(item)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// Create writes a record that must not exist yet; Exists when it does.
+func (t Table[T]) Create(ctx context.Context, name string, v T, ttl time.Duration) (int64, error) {
+	n, err := t.write(ctx, name, v, 0, ttl)
+	if fault.Is(err, fault.Conflict) {
+		return 0, fault.New(fault.Exists, "the %s %q exists already", t.noun, name)
+	}
+	return n, err
+}
+
+// Update writes a record over the version that was read; Conflict when it has
+// changed since.
+func (t Table[T]) Update(ctx context.Context, name string, v T, version int64, ttl time.Duration) (int64, error) {
+	n, err := t.write(ctx, name, v, version, ttl)
+	if fault.Is(err, fault.Conflict) {
+		return 0, fault.New(fault.Conflict, "the %s %q was changed by someone else in the meantime: read it again and repeat", t.noun, name)
+	}
+	return n, err
+}
+
+// Put writes a record whatever is there.
+func (t Table[T]) Put(ctx context.Context, name string, v T, ttl time.Duration) (int64, error) {
+	return t.write(ctx, name, v, AnyVersion, ttl)
+}
+
+// Delete removes a record; NotFound when there is none.
+func (t Table[T]) Delete(ctx context.Context, name string) error {
+	_, err := t.kv.Take(ctx, t.Key(name))
+	if fault.Is(err, fault.NotFound) {
+		return fault.New(fault.NotFound, "there is no %s %q", t.noun, name)
+	}
+	return err
+}
+
+// Write is the store's write for a record, for a commit over several tables.
+func (t Table[T]) Write(name string, v T, version int64, ttl time.Duration) (Write, error) {
+	value, err := json.Marshal(v)
+	if err != nil {
+		return Write{}, fmt.Errorf("encode %s %q: %w", t.noun, name, err)
+	}
+	return Write{Key: t.Key(name), Value: value, If: version, TTL: ttl}, nil
+}
+
+func (t Table[T]) write(ctx context.Context, name string, v T, version int64, ttl time.Duration) (int64, error) {
+	w, err := t.Write(name, v, version, ttl)
+	if err != nil {
+		return 0, err
+	}
+	versions, err := t.kv.Commit(ctx, w)
+	if err != nil {
+		return 0, err
+	}
+	return versions[0], nil
+}
+
+func (t Table[T]) row(item Item) (Row[T], error) {
+	row := Row[T]{Name: item.Key[len(t.prefix):], Version: item.Version, Expires: item.Expires}
+	if err := json.Unmarshal(item.Value, &row.Value); err != nil {
+		return row, fault.Wrap(fault.Internal, err, "the stored %s %q can't be read", t.noun, row.Name)
+	}
+	return row, nil
+}
