@@ -65,6 +65,7 @@ type Verdict struct {
 	Description string               // error_description
 	Header      string               // WWW-Authenticate, complete; empty: none
 	Location    string               // with SignIn: where to
+	SetCookie   string               // a Set-Cookie value for the answer: the session's idle time is renewed; empty: none
 }
 
 // Allowed reports whether the request may go on.
