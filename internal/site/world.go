@@ -12,6 +12,7 @@ import (
 type World struct {
 	Origins Origins
 	hosts   map[string]*Host // by hostname; wildcards under "*.parent"
+	routes  map[string]int64 // versions of the stored routes it was made from
 }
 
 // NewWorld compiles proxies and routes. A host that has not changed since prev
@@ -19,7 +20,10 @@ type World struct {
 // kept. A host that can't be compiled is left out and told in errs: one bad
 // record never takes the others down.
 func NewWorld(o Origins, proxies []Proxy, routes []Route, prev *World) (w *World, errs []error) {
-	w = &World{Origins: o, hosts: make(map[string]*Host, len(proxies))}
+	w = &World{Origins: o, hosts: make(map[string]*Host, len(proxies)), routes: make(map[string]int64, len(routes))}
+	for _, r := range routes {
+		w.routes[r.ID] = r.Version
+	}
 	for _, p := range proxies {
 		h, err := NewHost(p, w.role(p.Hostname), routes)
 		if err != nil {
@@ -70,3 +74,22 @@ func (w *World) Hosts() []*Host {
 
 // Len is how many hosts there are.
 func (w *World) Len() int { return len(w.hosts) }
+
+// HasProxy reports whether w was made from the proxy at version or later; with
+// version 0, whether it was made without it.
+func (w *World) HasProxy(hostname string, version int64) bool {
+	h := w.hosts[hostname]
+	if h == nil || version == 0 {
+		return h == nil && version == 0
+	}
+	return h.Proxy.Version >= version
+}
+
+// HasRoute is HasProxy for a stored route.
+func (w *World) HasRoute(id string, version int64) bool {
+	v, ok := w.routes[id]
+	if !ok || version == 0 {
+		return !ok && version == 0
+	}
+	return v >= version
+}

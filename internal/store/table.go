@@ -156,3 +156,27 @@ func (t Table[T]) row(item Item) (Row[T], error) {
 	}
 	return row, nil
 }
+
+// Readable is every record that can be read, in name order, and an error for
+// each that can't.
+func (t Table[T]) Readable(ctx context.Context) (rows []Row[T], bad []error, err error) {
+	after := ""
+	for {
+		items, err := t.kv.List(ctx, t.prefix, after, MaxPage)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, item := range items {
+			row, err := t.row(item)
+			if err != nil {
+				bad = append(bad, err)
+				continue
+			}
+			rows = append(rows, row)
+		}
+		if len(items) < MaxPage {
+			return rows, bad, nil
+		}
+		after = items[len(items)-1].Key
+	}
+}
