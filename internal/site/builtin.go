@@ -1,5 +1,11 @@
 package site
 
+import "slices"
+
+// pages are the ids and first path segments of the pages for people, which stand
+// on the sign-in host.
+var pages = []string{"signin", "consent", "setup", "account", "logout"}
+
 // BuiltInRoutes are the routes that Gatehouse itself serves. They can be
 // disabled per proxy by id but not changed or deleted, and win over every other
 // route on the hosts where they are on. On has the rule for where that is.
@@ -22,9 +28,9 @@ func BuiltInRoutes() []Route {
 		builtIn(RouteDeviceToken, MatchExact, "/device/token", InternalOAuth, "alias of /token"),
 		builtIn(RouteHealth, MatchExact, "/health", InternalAPI, "health of this node"),
 		builtIn(RouteMCP, MatchExact, "/mcp", InternalMCP, "Gatehouse's own MCP server"),
-		builtIn("gatehouse", MatchPrefix, "/.gatehouse", InternalPages, "browser sessions: start, callback, logout"),
+		builtIn(RouteGatehouse, MatchPrefix, "/.gatehouse", InternalPages, "browser sessions: start, callback, logout"),
 	}
-	for _, page := range []string{"signin", "consent", "setup", "account", "logout"} {
+	for _, page := range pages {
 		routes = append(routes, builtIn(page, MatchPrefix, "/"+page, InternalPages, "page for people"))
 	}
 	return routes
@@ -37,12 +43,12 @@ func builtIn(id, match, pattern, target, description string) Route {
 // On reports whether a built-in route is on for a host of this role with these
 // settings, before the proxy's own disabled_routes are asked.
 func (h *Host) On(id string) bool {
-	switch id {
-	case RouteACME:
+	switch {
+	case id == RouteACME:
 		return true
-	case RouteHealth, RouteMCP:
+	case id == RouteHealth, id == RouteMCP:
 		return h.Role != Ordinary
-	case RouteVerify, "signin", "consent", "setup", "account", "logout":
+	case id == RouteVerify, slices.Contains(pages, id):
 		return h.Role == SignInHost
 	default:
 		return h.Protected() || h.Role != Ordinary
@@ -60,7 +66,7 @@ func Localhost() Proxy {
 	return p
 }
 
-// SignIn is the built-in proxy for the sign-in host called name.
+// SignInProxy is the built-in proxy for the sign-in host called name.
 func SignInProxy(name string) Proxy {
 	p := Default(name)
 	p.TargetURL = InternalAPI

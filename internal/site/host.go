@@ -2,6 +2,7 @@ package site
 
 import (
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -28,8 +29,9 @@ type Host struct {
 
 type compiled struct {
 	Route
-	re   *regexp.Regexp
-	gone bool // a built-in that is disabled: answers 404, never the target
+	re      *regexp.Regexp
+	guarded *Route // a loosening route without its override: for paths that can be read in two ways
+	gone    bool   // a built-in that is disabled: answers 404, never the target
 }
 
 // NewHost compiles a proxy with all stored routes. Routes that do not apply to
@@ -62,18 +64,38 @@ func (h *Host) compile(stored []Route) ([]compiled, error) {
 		if !r.Enabled || !h.Takes(r) {
 			continue
 		}
-		c := compiled{Route: r}
-		if r.Match == MatchRegex {
-			re, err := regexp.Compile(`\A(?:` + r.PathPattern + `)\z`)
-			if err != nil {
-				return nil, fmt.Errorf("route %q: %w", r.ID, err)
-			}
-			c.re = re
+		c, err := compileRoute(r)
+		if err != nil {
+			return nil, fmt.Errorf("route %q: %w", r.ID, err)
 		}
 		own = append(own, c)
 	}
 	slices.SortStableFunc(own, func(a, b compiled) int { return order(a.Route, b.Route) })
 	return own, nil
+}
+
+func compileRoute(r Route) (compiled, error) {
+	c := compiled{Route: r}
+	if r.Loosens() {
+		c.guarded = r.withoutOverride()
+	}
+	if r.Match != MatchRegex {
+		return c, nil
+	}
+	var err error
+	c.re, err = compilePattern(r.PathPattern)
+	return c, err
+}
+
+// withoutOverride is r as it stands for a path that can be read in two ways: it
+// still matches, so that what it forbids stays forbidden, but it only adds its
+// conditions to the proxy's and opens nothing.
+func (r Route) withoutOverride() *Route {
+	r.OverrideAuth = false
+	if r.Auth != nil && r.Auth.AuthType == AuthNone {
+		r.Auth = nil
+	}
+	return &r
 }
 
 // Takes reports whether a stored route applies to h by its scope and the
@@ -114,39 +136,56 @@ func order(a, b Route) int {
 }
 
 // Match is the route for a request; nil means the proxy's own target. gone is
-// true when the path belongs to a built-in route that is disabled here while
-// the host is protected: the answer is 404.
+// true when the path belongs to a built-in route that is disabled here, or comes
+// in a spelling that only some programs read as it: the answer is 404.
+//
+// For a path that is not Plain a route never replaces the proxy's access
+// settings: the route that Match answers then has no OverrideAuth.
 func (h *Host) Match(method string, p Path) (route *Route, gone bool) {
 	for i := range h.routes {
 		c := &h.routes[i]
-		if !c.matches(method, p) {
-			continue
-		}
-		if !c.gone {
+		switch {
+		case !c.takes(method) || !c.matches(p):
+		case c.BuiltIn && (c.gone || !p.Plain):
+			if c.ID != RouteACME {
+				return nil, true
+			}
+		case !p.Plain && c.guarded != nil:
+			return c.guarded, false
+		default:
 			return &c.Route, false
-		}
-		if h.Protected() || h.Role != Ordinary {
-			return nil, true
 		}
 	}
 	return nil, false
 }
 
-func (c *compiled) matches(method string, p Path) bool {
-	if len(c.Methods) > 0 && !slices.Contains(c.Methods, method) {
-		return false
+func (c *compiled) takes(method string) bool {
+	return len(c.Methods) == 0 || slices.Contains(c.Methods, method) ||
+		(method == http.MethodHead && slices.Contains(c.Methods, http.MethodGet))
+}
+
+// matches compares the clean path. Where access depends on the route, what a
+// lenient target could read counts too: "/x;/../admin" is under a rule for
+// "/admin", whatever else it may be.
+func (c *compiled) matches(p Path) bool {
+	if c.matchesText(p.Clean) {
+		return true
 	}
-	if !p.Plain && (c.BuiltIn || c.Loosens()) {
-		return false
+	return !p.Plain && (c.BuiltIn || c.Auth != nil) && c.matchesText(p.Loose)
+}
+
+func (c *compiled) matchesText(path string) bool {
+	switch {
+	case c.BuiltIn && c.ID == RouteMCP:
+		return path == c.PathPattern || path == c.PathPattern+"/"
+	case c.BuiltIn && c.ID == RouteRegister: // itself and one client below it
+		return under(path, c.PathPattern) && strings.Count(path, "/") <= 2
+	case c.Match == MatchExact:
+		return path == c.PathPattern
+	case c.Match == MatchRegex:
+		return c.re.MatchString(path)
 	}
-	switch c.Match {
-	case MatchExact:
-		return p.Clean == c.PathPattern || (c.ID == RouteMCP && c.BuiltIn && p.Clean == "/mcp/")
-	case MatchRegex:
-		return c.re.MatchString(p.Clean)
-	default:
-		return p.Under(c.PathPattern)
-	}
+	return under(path, c.PathPattern)
 }
 
 // Loosens reports whether a route opens a path further than its proxy does. A

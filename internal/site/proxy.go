@@ -6,6 +6,7 @@
 package site
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -149,10 +150,23 @@ func Default(hostname string) Proxy {
 	}
 }
 
-// Clone is a copy that shares nothing that can be changed through it.
+// Clone is a copy that shares nothing that can be changed through it, the values
+// inside custom metadata excepted.
 func (p Proxy) Clone() Proxy {
 	c := p
 	c.Targets = slices.Clone(p.Targets)
-	c.AuthExcludedPaths = slices.Clone(p.AuthExcludedPaths)
+	c.MCPTools = slices.Clone(p.MCPTools)
+	c.CustomHeaders = maps.Clone(p.CustomHeaders)
+	c.CustomResponseHeaders = maps.Clone(p.CustomResponseHeaders)
+	c.ResourceCustomMetadata = maps.Clone(p.ResourceCustomMetadata)
+	c.OAuthServerCustomMetadata = maps.Clone(p.OAuthServerCustomMetadata)
+	for _, list := range []*[]string{
+		&c.AuthRequiredUsers, &c.AuthRequiredEmails, &c.AuthRequiredGroups, &c.AuthAllowedScopes, &c.AuthAllowedOrigins,
+		&c.MCPAllowedOrigins, &c.AuthExcludedPaths, &c.OAuthAdminUsers, &c.OAuthUserUsers, &c.OAuthMCPUsers,
+		&c.EnabledRoutes, &c.DisabledRoutes, &c.ResourceScopes, &c.ResourceVersions, &c.OAuthServerScopes,
+		&c.OAuthServerGrantTypes, &c.OAuthServerTokenAuthMethods, &c.UpgradeProtocols,
+	} {
+		*list = slices.Clone(*list)
+	}
 	return c
 }

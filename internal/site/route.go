@@ -1,6 +1,9 @@
 package site
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Route is a path rule that sends matching requests of some proxies to another
 // target or to a built-in service.
@@ -25,7 +28,29 @@ type Route struct {
 	Version        int64      `json:"version"` // the store's; not part of the stored value
 }
 
-// RouteAuth is a route's own access settings.
+// DefaultRoute is a route with every field at its default.
+func DefaultRoute() Route {
+	return Route{Match: MatchPrefix, Priority: DefaultPriority, Scope: ScopeGlobal, Enabled: true}
+}
+
+// Clone is a copy that shares nothing that can be changed through it.
+func (r Route) Clone() Route {
+	r.Methods = slices.Clone(r.Methods)
+	r.ProxyHostnames = slices.Clone(r.ProxyHostnames)
+	if r.Auth != nil {
+		auth := *r.Auth
+		auth.RequiredScopes = slices.Clone(auth.RequiredScopes)
+		auth.AllowedUsers = slices.Clone(auth.AllowedUsers)
+		auth.AllowedEmails = slices.Clone(auth.AllowedEmails)
+		auth.AllowedOrgs = slices.Clone(auth.AllowedOrgs)
+		r.Auth = &auth
+	}
+	return r
+}
+
+// RouteAuth is a route's own access settings. With override_proxy_auth, on a
+// route of scope proxy, what it names replaces the proxy's; without, and on every
+// global route, its conditions come on top of the proxy's.
 type RouteAuth struct {
 	AuthType       string   `json:"auth_type" jsonschema:"none or oauth"`
 	RequiredScopes []string `json:"required_scopes"`
@@ -66,6 +91,7 @@ const (
 	RouteDeviceToken      = "device-token"
 	RouteHealth           = "health"
 	RouteMCP              = "mcp"
+	RouteGatehouse        = "gatehouse" // /.gatehouse/: browser sessions
 )
 
 // Built-in services: what a target "internal:…" names. OAuth and ACME are for

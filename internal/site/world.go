@@ -53,6 +53,9 @@ func (w *World) role(name string) Role {
 // Find is the host that serves name: the exact one, else the wildcard of its
 // parent; nil when there is none. name is lower case without port or trailing dot.
 func (w *World) Find(name string) *Host {
+	if strings.HasPrefix(name, Wildcard) {
+		return nil // a pattern, nobody's name
+	}
 	if h := w.hosts[name]; h != nil {
 		return h
 	}
