@@ -38,7 +38,7 @@ func Write(dataDir string, l Listen) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name()) // gone already when all went well
+	defer func() { _ = os.Remove(tmp.Name()) }() // gone already when all went well
 	_, werr := tmp.Write(append(body, '\n'))
 	if err := errors.Join(werr, tmp.Close()); err != nil {
 		return err

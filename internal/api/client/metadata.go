@@ -1,0 +1,89 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"gatehouse/internal/fault"
+)
+
+// Metadata is what an authorization server says of itself (RFC 8414).
+type Metadata struct {
+	Issuer       string `json:"issuer"`
+	Token        string `json:"token_endpoint"`
+	Device       string `json:"device_authorization_endpoint"`
+	Revocation   string `json:"revocation_endpoint"`
+	Registration string `json:"registration_endpoint"`
+}
+
+// Discover reads the metadata of the authorization server at origin. Issuer and
+// endpoints must be of that origin; only this machine's own API may speak for a
+// sign-in host of another name.
+func Discover(ctx context.Context, t http.RoundTripper, origin string) (Metadata, error) {
+	var m Metadata
+	c, err := New(Options{URL: origin, Transport: t})
+	if err != nil {
+		return m, err
+	}
+	if err := c.Do(ctx, Request{Method: http.MethodGet, Path: "/.well-known/oauth-authorization-server"}, &m); err != nil {
+		return m, err
+	}
+	if m.Issuer != c.Base() && !Loopback(c.base.Hostname()) {
+		return m, fault.New(fault.Invalid, "%s says it is %s: sign in there, with --url %s", c.Base(), m.Issuer, m.Issuer)
+	}
+	for _, endpoint := range []string{m.Token, m.Device, m.Revocation, m.Registration} {
+		if err := m.owns(endpoint); err != nil {
+			return m, err
+		}
+	}
+	return m, nil
+}
+
+// owns checks that an endpoint is the issuer's, and fit for secrets.
+func (m Metadata) owns(endpoint string) error {
+	if endpoint == "" {
+		return nil // not offered
+	}
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Scheme+"://"+u.Host != m.Issuer {
+		return fault.New(fault.Invalid, "the authorization server %s names an endpoint elsewhere (%s): it can't be trusted with credentials", m.Issuer, endpoint)
+	}
+	if u.Scheme != "https" && !Loopback(u.Hostname()) {
+		return fault.New(fault.Invalid, "the authorization server %s works over plain http: credentials are not sent there", m.Issuer)
+	}
+	return nil
+}
+
+// resourceMetadata is the part of RFC 9728 that leads to an issuer.
+type resourceMetadata struct {
+	Resource string   `json:"resource"`
+	Servers  []string `json:"authorization_servers"`
+}
+
+// DiscoverResource finds the authorization server that gives tokens for a
+// resource, and the resource's name as that server knows it.
+func DiscoverResource(ctx context.Context, t http.RoundTripper, resource string) (Metadata, string, error) {
+	u, err := url.Parse(resource)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return Metadata{}, "", fault.BadField("--resource", "must be the URL of a protected host, like https://app.example.com/mcp")
+	}
+	c, err := New(Options{URL: u.Scheme + "://" + u.Host, Transport: t})
+	if err != nil {
+		return Metadata{}, "", err
+	}
+	var prm resourceMetadata
+	path := "/.well-known/oauth-protected-resource" + strings.TrimSuffix(u.EscapedPath(), "/")
+	if err := c.Do(ctx, Request{Method: http.MethodGet, Path: path}, &prm); err != nil {
+		return Metadata{}, "", err
+	}
+	if strings.TrimSuffix(prm.Resource, "/") != strings.TrimSuffix(resource, "/") {
+		return Metadata{}, "", fault.New(fault.Invalid, "the resource there is called %s: use that with --resource", prm.Resource)
+	}
+	if len(prm.Servers) == 0 {
+		return Metadata{}, "", fault.New(fault.Invalid, "%s names no authorization server", prm.Resource)
+	}
+	m, err := Discover(ctx, t, prm.Servers[0])
+	return m, prm.Resource, err
+}
