@@ -1,7 +1,7 @@
 // Package store is the contract for everything that Gatehouse remembers: a
 // key-value store with versions and expiry, a log of blocks, and named locks.
 //
-// Two backends fulfil it: boltstore (files under DATA_DIR) and, for many nodes,
+// Two backends keep it: boltstore (files under DATA_DIR) and, for many nodes,
 // redisstore. The conformance suite in storetest is the contract in executable
 // form and runs on each. Backends hold no rules of the product; Table gives
 // callers typed records and Sealer keeps secrets unreadable at rest, both once,
@@ -19,11 +19,12 @@ import (
 
 // Bounds that every backend checks, so that a write that one takes the other takes too.
 const (
-	MaxKey     = 1024    // bytes
-	MaxValue   = 4 << 20 // bytes
-	MaxCommit  = 256     // writes in one commit
-	MaxPage    = 1000    // items that List answers at most
-	AnyVersion = -1      // Write.If: whatever is there
+	MaxKey         = 1024     // bytes
+	MaxValue       = 4 << 20  // bytes
+	MaxCommit      = 256      // writes in one commit
+	MaxCommitBytes = 16 << 20 // keys and values of one commit together
+	MaxPage        = 1000     // items that List answers at most
+	AnyVersion     = -1       // Write.If: whatever is there
 )
 
 // Item is one stored key.
@@ -31,7 +32,7 @@ type Item struct {
 	Key     string
 	Value   []byte    // the caller's to keep
 	Version int64     // positive; changes at each write and never repeats for a key
-	Expires time.Time // zero: never
+	Expires time.Time // by the store's clock, in whole milliseconds, UTC; zero: never
 }
 
 // Write is one change in a commit.
@@ -75,6 +76,8 @@ type KV interface {
 	// for a deletion). When it returns nil the change survives kill -9 and
 	// power loss, as far as the backend's own persistence does. Conflict: some
 	// If did not hold, nothing was written. A key may stand in it only once.
+	// After any other error but Invalid, ctx's own included, the writes may have
+	// been made, all of them, or not; the same holds for Take.
 	Commit(ctx context.Context, writes ...Write) ([]int64, error)
 
 	// Take gets and deletes key in one step: of many callers exactly one gets
@@ -85,7 +88,8 @@ type KV interface {
 	// first event is Reload; later ones come in commit order, each after the
 	// change can be read. A reader too slow for the buffer, or a broken
 	// connection, gets one Reload in place of what was lost. The channel is
-	// closed when ctx ends. Expiry may be told up to a second late.
+	// closed when ctx ends or the store is closed. Expiry may be told up to a
+	// second late.
 	Watch(ctx context.Context, prefix string) <-chan Event
 
 	// Now is the store's clock: one for all nodes.
@@ -101,21 +105,23 @@ type Block struct {
 	Data        []byte // opaque here; at most MaxValue bytes; checked against corruption by the backend
 }
 
-// Log keeps blocks in time order. The journal above it encodes entries into
-// blocks and searches them.
+// Log keeps blocks in the order in which they were appended, which is time's
+// order as long as the writer's is. The journal above it encodes entries into
+// blocks and searches them. Data that Range and Follow hand out may be kept, but
+// not changed: others may have the same bytes.
 type Log interface {
 	// Append adds a block and answers its ID. With sync it returns after the
 	// bytes are safe as Commit's are; without, within a second or so.
 	Append(ctx context.Context, b Block, sync bool) (id string, err error)
 
 	// Range calls fn for the blocks of log that overlap [from, to], newest
-	// first with reverse, until fn returns false. A block whose checksum fails
+	// first with reverse, until fn returns false. A zero time is no bound. A block whose checksum fails
 	// is passed over and counted in LogInfo.Damaged; it never ends the walk.
 	Range(ctx context.Context, log string, from, to time.Time, reverse bool, fn func(Block) bool) error
 
 	// Follow delivers the blocks that are appended from now on, by any node,
-	// until ctx ends, when the channel is closed. A reader too slow loses
-	// blocks, oldest first.
+	// until ctx ends or the store is closed, when the channel is closed. A reader
+	// too slow loses blocks, oldest first.
 	Follow(ctx context.Context, log string) <-chan Block
 
 	// Drop removes the blocks that end before the given time, as a whole and cheaply;
@@ -137,7 +143,9 @@ type LogInfo struct {
 type Locker interface {
 	// Lock waits until it holds the lock called name or ctx ends. The lock is
 	// renewed in the background until Unlock, the end of ctx, or the loss of the
-	// store; Lost is then closed within ttl. ttl is at least a second.
+	// store; Lost is then closed within ttl. Only Unlock frees the name at once;
+	// after the others it stays taken for up to ttl, time for the holder to stop.
+	// ttl is at least a second; names follow the rules of keys.
 	Lock(ctx context.Context, name string, ttl time.Duration) (Lease, error)
 }
 
@@ -157,7 +165,8 @@ type Store interface {
 	// credentials, size, keys.
 	Describe(ctx context.Context) (Description, error)
 
-	// Close flushes and ends everything that the store started.
+	// Close flushes and ends everything that the store started. Later calls
+	// answer Unavailable.
 	Close() error
 }
 
