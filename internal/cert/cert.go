@@ -51,7 +51,8 @@ type Keeper struct {
 	ca         atomic.Pointer[authority]
 	snapshot   atomic.Pointer[map[string]*Served] // never changed, only replaced
 
-	mu sync.Mutex // one change of the snapshot or the CA at a time
+	mu    sync.Mutex // one change of the snapshot at a time; guards names
+	names []string   // of the last Want
 }
 
 // New makes a Keeper whose local CA lies in kv, its key sealed by sealer.
@@ -71,8 +72,6 @@ func (k *Keeper) Load(ctx context.Context) error {
 	if made {
 		k.log.InfoContext(ctx, "made a local certificate authority", "subject", ca.cert.Subject.CommonName, "sha256", ca.fingerprint())
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
 	k.ca.Store(ca)
 	return nil
 }
@@ -128,5 +127,7 @@ func (k *Keeper) refresh(ctx context.Context) {
 	if err := k.Load(ctx); err != nil && ctx.Err() == nil {
 		k.log.WarnContext(ctx, "the local certificate authority can't be read: the present one stays in use", "error", err)
 	}
-	k.Want(k.wanted())
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.renew(time.Now())
 }

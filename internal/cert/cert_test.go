@@ -185,6 +185,31 @@ func TestWantKeepsWhatStaysAndForgetsWhatGoes(t *testing.T) {
 	}
 }
 
+// Run renews while the roster says other names: neither may undo the other.
+func TestRenewalNeverForgetsANameThatIsWantedMeanwhile(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	kv := &memory{}
+	k := keeper(t, kv, "first.localhost")
+	item := *kv.item
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = k.Run(ctx) })
+	wg.Go(func() {
+		for range 200 { // each makes Run look at everything again
+			_, _ = kv.Commit(ctx, store.Write{Key: item.Key, Value: item.Value, If: store.AnyVersion})
+		}
+	})
+	names := []string{"first.localhost"}
+	for i := range 200 {
+		names = append(names, fmt.Sprintf("n%d.localhost", i))
+		k.Want(names)
+		if k.Find(names[len(names)-1]) == nil {
+			t.Errorf("%s was forgotten", names[len(names)-1])
+		}
+	}
+	cancel()
+	wg.Wait()
+}
+
 func TestCertificatesAreRenewedWithAThirdOfTheirLifeLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -2,7 +2,6 @@ package cert
 
 import (
 	"crypto/tls"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -16,9 +15,15 @@ import (
 func (k *Keeper) Want(names []string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	now, old := time.Now(), *k.snapshot.Load()
-	fresh := make(map[string]*Served, len(names))
-	for _, name := range names {
+	k.names = slices.Clone(names)
+	k.renew(time.Now())
+}
+
+// renew makes the snapshot anew, with what is good in the old one. k.mu is held.
+func (k *Keeper) renew(now time.Time) {
+	old := *k.snapshot.Load()
+	fresh := make(map[string]*Served, len(k.names))
+	for _, name := range k.names {
 		if s := k.keep(old[name], name, now); s != nil {
 			fresh[name] = s
 		}
@@ -47,11 +52,6 @@ func (k *Keeper) ours(s *Served) bool {
 		return ca != nil && slices.Equal(s.tls.Certificate[1], ca.cert.Raw)
 	}
 	return ca == nil || !ca.Speaks(s.tls.Leaf.DNSNames[0])
-}
-
-// wanted are the names of the last Want.
-func (k *Keeper) wanted() []string {
-	return slices.Collect(maps.Keys(*k.snapshot.Load()))
 }
 
 // Find is the certificate that name is served with: its own, else that of the

@@ -46,7 +46,10 @@ func (m *memory) Commit(_ context.Context, writes ...store.Write) ([]int64, erro
 	m.version++
 	m.item = &store.Item{Key: w.Key, Value: w.Value, Version: m.version}
 	for _, ch := range m.watchers {
-		ch <- store.Event{Kind: store.Changed, Key: w.Key}
+		select {
+		case ch <- store.Event{Kind: store.Changed, Key: w.Key}:
+		default: // what is still unread will make the reader look in any case
+		}
 	}
 	return []int64{m.version}, nil
 }
