@@ -56,7 +56,7 @@ type Keeper struct {
 }
 
 // New makes a Keeper whose local CA lies in kv, its key sealed by sealer.
-func New(kv store.KV, sealer Sealer, o Options) *Keeper {
+func New(kv store.KV, sealer *store.Sealer, o Options) *Keeper {
 	k := &Keeper{cas: newVault(kv, sealer), selfSigned: selfSigned{o.SelfSigned}, log: o.Log}
 	k.snapshot.Store(&map[string]*Served{})
 	return k

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
@@ -19,14 +20,40 @@ import (
 	"gatehouse/internal/cert"
 	"gatehouse/internal/fault"
 	"gatehouse/internal/store"
+	"gatehouse/internal/store/boltstore"
 )
 
 const day = 24 * time.Hour
 
+// disk is the real store in a folder of its own.
+func disk(t testing.TB) store.KV {
+	t.Helper()
+	s, err := boltstore.Open(t.TempDir(), boltstore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// sealer is the one that all nodes of these tests share.
+func sealer(t testing.TB) *store.Sealer {
+	t.Helper()
+	s, err := store.NewSealer([]byte("0123456789abcdef0123456789abcdef"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // keeper is a loaded Keeper over kv that serves names.
 func keeper(t testing.TB, kv store.KV, names ...string) *cert.Keeper {
 	t.Helper()
-	k := cert.New(kv, turned{}, cert.Options{SelfSigned: 365 * day, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	k := cert.New(kv, sealer(t), cert.Options{SelfSigned: 365 * day, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err := k.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +104,7 @@ var wanted = []string{"localhost", "app.localhost", "x.test", "a.b.internal", "p
 	"*.localhost", "*.test", "*.apps.test", "app.example.com", "*.example.com", "intranet", "box.lan"}
 
 func TestWhoTrustsTheLocalCAReachesLocalNames(t *testing.T) {
-	k := keeper(t, &memory{}, wanted...)
+	k := keeper(t, disk(t), wanted...)
 	port := listen(t, k)
 	for _, name := range []string{"localhost", "app.localhost", "x.test", "a.b.internal", "printer.local", "nas.home.arpa", "docs.example",
 		"anything.localhost", "anything.test", "one.apps.test", "APP.localhost"} {
@@ -101,7 +128,7 @@ func TestWhoTrustsTheLocalCAReachesLocalNames(t *testing.T) {
 }
 
 func TestCertificatesAreShortLivedAndOfTheServersKindOnly(t *testing.T) {
-	k := keeper(t, &memory{}, "app.localhost", "app.example.com")
+	k := keeper(t, disk(t), "app.localhost", "app.example.com")
 	for name, lifetime := range map[string]time.Duration{"app.localhost": 90 * day, "app.example.com": 365 * day} {
 		leaf := k.Find(name).Leaf()
 		if got := leaf.NotAfter.Sub(leaf.NotBefore); got != lifetime {
@@ -120,7 +147,7 @@ func TestCertificatesAreShortLivedAndOfTheServersKindOnly(t *testing.T) {
 }
 
 func TestNodesThatStartTogetherShareOneCA(t *testing.T) {
-	kv := &memory{}
+	kv := disk(t)
 	keepers := make([]*cert.Keeper, 20)
 	var wg sync.WaitGroup
 	for i := range keepers {
@@ -141,23 +168,33 @@ func TestNodesThatStartTogetherShareOneCA(t *testing.T) {
 }
 
 func TestTheCAsKeyIsSealedAndAnUnusableCAEndsTheStart(t *testing.T) {
-	kv := &memory{}
-	keeper(t, kv)
+	kv := disk(t)
+	k := keeper(t, kv)
 	item, err := kv.Get(t.Context(), "ca:local")
-	if err != nil || bytes.Contains(item.Value, []byte("PRIVATE KEY")) {
+	if err != nil {
+		t.Fatal(err)
+	}
+	var record struct{ Key []byte }
+	if err := json.Unmarshal(item.Value, &record); err != nil || len(record.Key) == 0 {
 		t.Fatalf("%s, %v", item.Value, err)
 	}
-	other := keeper(t, &memory{})
-	swapped := bytes.Replace(item.Value, jsonPEM(keeper(t, kv)), jsonPEM(other), 1)
+	if _, err := x509.ParsePKCS8PrivateKey(record.Key); err == nil {
+		t.Error("the key lies open in the store")
+	}
+	elsewhere, err := json.Marshal(sealer(t).Seal("ca:other", []byte("a key")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, _ := json.Marshal(record.Key)
 	for what, value := range map[string][]byte{
 		"no JSON":                    []byte("{"),
 		"nothing":                    []byte("{}"),
-		"another's certificate":      swapped,
-		"a key sealed for elsewhere": bytes.Replace(item.Value, []byte(`"key":"Y2E6`), []byte(`"key":"ZGE6`), 1),
+		"another's certificate":      bytes.Replace(item.Value, jsonPEM(k), jsonPEM(keeper(t, disk(t))), 1),
+		"a key sealed for elsewhere": bytes.Replace(item.Value, key, elsewhere, 1),
 	} {
 		bad := &memory{item: &store.Item{Key: "ca:local", Value: value, Version: 1}}
-		err := cert.New(bad, turned{}, cert.Options{SelfSigned: day, Log: slog.New(slog.DiscardHandler)}).Load(t.Context())
-		if !fault.Is(err, fault.Internal) {
+		err := cert.New(bad, sealer(t), cert.Options{SelfSigned: day, Log: slog.New(slog.DiscardHandler)}).Load(t.Context())
+		if !fault.Is(err, fault.Internal) || bytes.Equal(value, item.Value) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -168,7 +205,7 @@ func jsonPEM(k *cert.Keeper) []byte {
 }
 
 func TestWantKeepsWhatStaysAndForgetsWhatGoes(t *testing.T) {
-	k := keeper(t, &memory{}, "a.localhost", "b.localhost")
+	k := keeper(t, disk(t), "a.localhost", "b.localhost")
 	before := k.Find("a.localhost")
 	k.Want([]string{"a.localhost", "c.localhost"})
 	if k.Find("a.localhost") != before {
@@ -292,7 +329,7 @@ func TestLocalNamesAreThoseThatNoPublicCAServes(t *testing.T) {
 }
 
 func TestAHandshakeForAKnownNameAllocatesNothing(t *testing.T) {
-	k := keeper(t, &memory{}, "app.localhost")
+	k := keeper(t, disk(t), "app.localhost")
 	hello := &tls.ClientHelloInfo{ServerName: "app.localhost"}
 	if n := testing.AllocsPerRun(100, func() { _, _ = k.Get(hello) }); n != 0 {
 		t.Errorf("%v allocations", n)
@@ -305,7 +342,7 @@ func FuzzGet(f *testing.F) {
 		strings.Repeat("a", 64) + ".localhost", "-.apps.test", "", "xn--bcher-kva.localhost"} {
 		f.Add(name)
 	}
-	k := keeper(f, &memory{}, wanted...)
+	k := keeper(f, disk(f), wanted...)
 	f.Fuzz(func(t *testing.T, name string) {
 		c, err := k.Get(&tls.ClientHelloInfo{ServerName: name})
 		if err != nil {
@@ -319,7 +356,7 @@ func FuzzGet(f *testing.F) {
 }
 
 func BenchmarkWantNewName(b *testing.B) {
-	k := keeper(b, &memory{})
+	k := keeper(b, disk(b))
 	i := 0
 	for b.Loop() {
 		i++

@@ -11,7 +11,7 @@ import (
 // Go's own verifier is not the only one: these have rules of their own for
 // wildcards, key usage, key identifiers and constraints.
 func TestCurlNodeAndOpenSSLAcceptTheCertificates(t *testing.T) {
-	k := keeper(t, &memory{}, wanted...)
+	k := keeper(t, disk(t), wanted...)
 	port := listen(t, k)
 	ca := write(t, "ca.pem", k.CAPEM())
 	for _, name := range []string{"localhost", "app.localhost", "anything.localhost", "x.test", "one.apps.test", "nas.home.arpa"} {
@@ -32,7 +32,7 @@ func TestChromiumAcceptsTheCertificates(t *testing.T) {
 			t.Skipf("no %s here", program)
 		}
 	}
-	k := keeper(t, &memory{}, wanted...)
+	k := keeper(t, disk(t), wanted...)
 	port := listen(t, k)
 	home, err := os.MkdirTemp("", "chromium") // not t.TempDir: what Chromium leaves behind for a moment would fail it
 	if err != nil {

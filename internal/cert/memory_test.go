@@ -2,15 +2,14 @@ package cert_test
 
 import (
 	"context"
-	"encoding/base64"
-	"errors"
 	"sync"
 
 	"gatehouse/internal/fault"
 	"gatehouse/internal/store"
 )
 
-// memory is a store.KV of one key, which is all that this package keeps.
+// memory is a store.KV of one key, which is all that this package keeps, for
+// tests in which years pass: the real store's own timers would fire all along.
 type memory struct {
 	store.KV
 	mu       sync.Mutex
@@ -73,27 +72,4 @@ func (m *memory) setAway(away bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.away = away
-}
-
-// turned hides nothing, but is not what was put in, and opens only in its place.
-type turned struct{}
-
-func (turned) Seal(place string, plain []byte) (string, error) {
-	b := []byte(place)
-	for _, c := range plain {
-		b = append(b, ^c)
-	}
-	return base64.StdEncoding.EncodeToString(b), nil
-}
-
-func (turned) Open(place, sealed string) ([]byte, error) {
-	b, err := base64.StdEncoding.DecodeString(sealed)
-	if err != nil || len(b) < len(place) || string(b[:len(place)]) != place {
-		return nil, errors.New("sealed elsewhere")
-	}
-	plain := make([]byte, 0, len(b))
-	for _, c := range b[len(place):] {
-		plain = append(plain, ^c)
-	}
-	return plain, nil
 }

@@ -12,13 +12,6 @@ import (
 	"gatehouse/internal/store"
 )
 
-// Sealer makes secrets unreadable at rest. place, the key of the record, is
-// bound to what is sealed, so that it can't be moved elsewhere.
-type Sealer interface {
-	Seal(place string, plain []byte) (string, error)
-	Open(place, sealed string) ([]byte, error)
-}
-
 // The local CA's place in the store: ca:local.
 const (
 	caPrefix = "ca:"
@@ -28,17 +21,17 @@ const (
 // caRecord is the local CA as it is stored.
 type caRecord struct {
 	Certificate string `json:"certificate"` // PEM
-	Key         string `json:"key"`         // sealed PKCS #8
+	Key         []byte `json:"key"`         // PKCS #8, sealed for the record's place
 }
 
 // vault keeps the local CA in the store.
 type vault struct {
 	kv     store.KV
 	table  store.Table[caRecord]
-	sealer Sealer
+	sealer *store.Sealer
 }
 
-func newVault(kv store.KV, sealer Sealer) *vault {
+func newVault(kv store.KV, sealer *store.Sealer) *vault {
 	return &vault{kv: kv, table: store.NewTable[caRecord](kv, caPrefix, "certificate authority"), sealer: sealer}
 }
 
@@ -98,8 +91,7 @@ func (v *vault) seal(ca *authority) (caRecord, error) {
 	if err != nil {
 		return caRecord{}, err
 	}
-	sealed, err := v.sealer.Seal(v.table.Key(caName), der)
-	return caRecord{Certificate: string(ca.pem), Key: sealed}, err
+	return caRecord{Certificate: string(ca.pem), Key: v.sealer.Seal(v.table.Key(caName), der)}, nil
 }
 
 func (v *vault) open(r caRecord) (*authority, error) {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
@@ -24,6 +25,9 @@ func keyBytes(size int) kind[Secret] {
 		}
 		if size > 0 && len(b) != size {
 			return Secret{}, fmt.Errorf("it has %d", len(b))
+		}
+		if size > 0 && bytes.Count(b, b[:1]) == size {
+			return Secret{}, errors.New("it is one byte again and again")
 		}
 		return NewSecret(string(b)), nil
 	}}

@@ -77,6 +77,7 @@ func TestMalformedValuesAreRefusedByNameValueAndRule(t *testing.T) {
 		{"OAUTH_JWT_PRIVATE_KEY_B64=" + ecKey(t), `it is a key of another kind`},
 		{"OAUTH_JWT_PRIVATE_KEY_B64=" + encode("RSA PRIVATE KEY", []byte("s3cr3t")), `damaged or encrypted`},
 		{"SECRET_KEY=c2hvcnQ=", `SECRET_KEY: "****" must be 32 random bytes in base64 (openssl rand -base64 32): it has 5`},
+		{"SECRET_KEY=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", `it is one byte again and again`},
 		{"SECRET_KEY=s3cr3t!", `SECRET_KEY: "****" must be 32 random bytes in base64`},
 		{"REDIS_URL=redis://redis", `SECRET_KEY: must be set, because REDIS_URL is`},
 		{key + " REDIS_URL=http://redis", `REDIS_URL: "****" must be redis://`},
