@@ -1,0 +1,112 @@
+package render
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+)
+
+// Member is one name with its value.
+type Member struct {
+	Name  string
+	Value json.RawMessage
+}
+
+// Object is a JSON object whose members keep their order.
+type Object []Member
+
+// ParseObject reads one JSON object.
+func ParseObject(raw json.RawMessage) (Object, error) {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return nil, errors.New("the answer is no JSON object")
+	}
+	var o Object
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return nil, err
+		}
+		m := Member{Name: name.(string)} //nolint:forcetypeassert // the decoder gives nothing else for a name
+		if err := dec.Decode(&m.Value); err != nil {
+			return nil, err
+		}
+		o = append(o, m)
+	}
+	return o, nil
+}
+
+// Get is the value called name; "a.b" is b inside a. Nil when there is none.
+func (o Object) Get(name string) json.RawMessage {
+	head, rest, nested := strings.Cut(name, ".")
+	for _, m := range o {
+		if m.Name != head {
+			continue
+		}
+		if !nested {
+			return m.Value
+		}
+		inner, err := ParseObject(m.Value)
+		if err != nil {
+			return nil
+		}
+		return inner.Get(rest)
+	}
+	return nil
+}
+
+// rows are the objects of the list called name.
+func rows(answer json.RawMessage, name string) ([]Object, error) {
+	o, err := ParseObject(answer)
+	if err != nil {
+		return nil, err
+	}
+	var list []json.RawMessage
+	if err := json.Unmarshal(o.Get(name), &list); err != nil {
+		return nil, errors.New("the answer has no list called " + name)
+	}
+	all := make([]Object, len(list))
+	for i, raw := range list {
+		if all[i], err = ParseObject(raw); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// Text is a value in words: strings without quotes, lists joined by commas,
+// objects as JSON; nothing for null and what is empty.
+func Text(raw json.RawMessage) string {
+	raw = bytes.TrimSpace(raw)
+	if len(raw) == 0 {
+		return ""
+	}
+	switch raw[0] {
+	case 'n':
+		return ""
+	case '"':
+		var s string
+		_ = json.Unmarshal(raw, &s) // a JSON string: it was read as one before
+		return s
+	case '[':
+		return listText(raw)
+	case '{':
+		var b bytes.Buffer
+		if err := json.Compact(&b, raw); err != nil || b.Len() == len("{}") {
+			return ""
+		}
+		return b.String()
+	}
+	return string(raw)
+}
+
+func listText(raw json.RawMessage) string {
+	var list []json.RawMessage
+	_ = json.Unmarshal(raw, &list) // a JSON list: it was read as one before
+	texts := make([]string, len(list))
+	for i, item := range list {
+		texts[i] = Text(item)
+	}
+	return strings.Join(texts, ", ")
+}
