@@ -68,8 +68,11 @@ func idFromPath(pattern string) string {
 	}, pattern)
 	id = strings.Join(strings.Fields(id), "-")
 	id = strings.Trim(id[:min(len(id), 63)], "-_")
-	if id == "" {
+	switch {
+	case id == "":
 		return "root"
+	case IsBuiltIn(id):
+		return id + "-route"
 	}
 	return id
 }

@@ -17,6 +17,17 @@ type Origins struct {
 // SignInName is the sign-in host's name.
 func (o Origins) SignInName() string { return SignInLabel + "." + o.BaseDomain }
 
+// Role is the role of the host called name.
+func (o Origins) Role(name string) Role {
+	switch name {
+	case LocalhostName:
+		return LocalhostRole
+	case o.SignInName():
+		return SignInHost
+	}
+	return Ordinary
+}
+
 // Of is the origin of the host called name, over HTTPS or, on loopback, plain HTTP.
 func (o Origins) Of(name string, secure bool) string {
 	scheme, port, usual := "https://", o.HTTPSPort, 443

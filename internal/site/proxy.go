@@ -150,6 +150,10 @@ func Default(hostname string) Proxy {
 	}
 }
 
+// GitHubSecretPlace is the place for which github_client_secret is sealed: what
+// is stored in that field is the sealed secret in base64.
+func (p Proxy) GitHubSecretPlace() string { return "proxy:" + p.Hostname + ":github_client_secret" }
+
 // Clone is a copy that shares nothing that can be changed through it, the values
 // inside custom metadata excepted.
 func (p Proxy) Clone() Proxy {

@@ -25,7 +25,7 @@ func NewWorld(o Origins, proxies []Proxy, routes []Route, prev *World) (w *World
 		w.routes[r.ID] = r.Version
 	}
 	for _, p := range proxies {
-		h, err := NewHost(p, w.role(p.Hostname), routes)
+		h, err := NewHost(p, o.Role(p.Hostname), routes)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -38,16 +38,6 @@ func NewWorld(o Origins, proxies []Proxy, routes []Route, prev *World) (w *World
 		w.hosts[p.Hostname] = h
 	}
 	return w, errs
-}
-
-func (w *World) role(name string) Role {
-	switch name {
-	case LocalhostName:
-		return LocalhostRole
-	case w.Origins.SignInName():
-		return SignInHost
-	}
-	return Ordinary
 }
 
 // Find is the host that serves name: the exact one, else the wildcard of its
@@ -64,6 +54,10 @@ func (w *World) Find(name string) *Host {
 	}
 	return nil
 }
+
+// Host is the host of the proxy called hostname, a wildcard by its pattern; nil
+// when there is none.
+func (w *World) Host(hostname string) *Host { return w.hosts[hostname] }
 
 // Hosts are all hosts in name order.
 func (w *World) Hosts() []*Host {
