@@ -1,6 +1,7 @@
-// Package listenfile is DATA_DIR/listen.json: the addresses of the Gatehouse
-// that runs on this machine. `gatehouse serve` writes it, the command line
-// reads it, so that neither needs to be told ports.
+// Package listenfile is what a running Gatehouse leaves in DATA_DIR for the
+// command line on the same machine: its addresses in listen.json, so that nobody
+// has to be told ports, and the local CA's certificates in ca.pem, so that TLS to
+// names under localhost can be checked. `gatehouse serve` writes both.
 package listenfile
 
 import (
@@ -23,10 +24,25 @@ type Listen struct {
 	Socket string `json:"socket,omitempty"` // path of its unix socket
 }
 
-const name = "listen.json"
+// Path is where the addresses of dataDir are.
+func Path(dataDir string) string { return filepath.Join(dataDir, "listen.json") }
 
-// Path is where the file of dataDir is.
-func Path(dataDir string) string { return filepath.Join(dataDir, name) }
+// PathCA is where the local CA's certificates of dataDir are, as PEM. They stay
+// when Gatehouse ends.
+func PathCA(dataDir string) string { return filepath.Join(dataDir, "ca.pem") }
+
+// WriteCA replaces the local CA's certificates in one step.
+func WriteCA(dataDir string, pem []byte) error { return replace(PathCA(dataDir), pem) }
+
+// ReadCA is the local CA's certificates as PEM; fault.NotFound when no Gatehouse
+// has left any.
+func ReadCA(dataDir string) ([]byte, error) {
+	pem, err := os.ReadFile(PathCA(dataDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.Wrap(fault.NotFound, err, "there is no local CA in %s yet: start `gatehouse serve` once", dataDir)
+	}
+	return pem, err
+}
 
 // Write replaces the file in one step: readers see the old one or the new one.
 func Write(dataDir string, l Listen) error {
@@ -34,16 +50,20 @@ func Write(dataDir string, l Listen) error {
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(dataDir, name+".*")
+	return replace(Path(dataDir), append(body, '\n'))
+}
+
+func replace(path string, body []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.Remove(tmp.Name()) }() // gone already when all went well
-	_, werr := tmp.Write(append(body, '\n'))
+	_, werr := tmp.Write(body)
 	if err := errors.Join(werr, tmp.Close()); err != nil {
 		return err
 	}
-	return os.Rename(tmp.Name(), Path(dataDir))
+	return os.Rename(tmp.Name(), path)
 }
 
 // Read is the file's content; fault.NotFound when there is none.

@@ -57,3 +57,19 @@ func TestDamagedFileIsSaid(t *testing.T) {
 		t.Fatalf("%v, want Malformed", err)
 	}
 }
+
+func TestTheLocalCAStaysWhenGatehouseEnds(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := listenfile.ReadCA(dir); !fault.Is(err, fault.NotFound) {
+		t.Fatalf("before any start: %v, want NotFound", err)
+	}
+	if err := listenfile.WriteCA(dir, []byte("PEM")); err != nil {
+		t.Fatal(err)
+	}
+	if err := listenfile.Remove(dir, 0); err != nil {
+		t.Fatal(err)
+	}
+	if pem, err := listenfile.ReadCA(dir); err != nil || string(pem) != "PEM" {
+		t.Fatalf("%q, %v", pem, err)
+	}
+}
