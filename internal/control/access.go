@@ -1,0 +1,52 @@
+package control
+
+import (
+	"context"
+
+	"gatehouse/internal/fault"
+	"gatehouse/internal/principal"
+	"gatehouse/internal/site"
+)
+
+// allow is nil when the caller in ctx may run o. It is the one place where
+// scopes over Gatehouse are asked for.
+func (c *Control) allow(ctx context.Context, o *Operation) error {
+	if o.Scope == Public {
+		return nil
+	}
+	return c.Allow(ctx, o.Scope)
+}
+
+// Allow is nil when the caller in ctx holds scope over Gatehouse itself; for
+// what is no operation, such as streams. Unauthenticated: nobody is signed in.
+// Denied: the token or session is for another resource, or lacks the scope.
+func (c *Control) Allow(ctx context.Context, scope Scope) error {
+	p := principal.From(ctx)
+	switch {
+	case p == nil:
+		return fault.New(fault.Unauthenticated, "sign in first: this needs a token or a session with the scope %s", scope)
+	case !c.ours(p):
+		return fault.New(fault.Denied, "the token is for %s, not for the API of Gatehouse", p.Resource)
+	case !p.Has(string(scope)):
+		return fault.New(fault.Denied, "this needs the scope %s", scope)
+	}
+	return nil
+}
+
+// ours reports whether p's token or session is for the API's own resource, that
+// of localhost or the sign-in host. A token of any other host says nothing about
+// Gatehouse, whatever scopes it holds there.
+func (c *Control) ours(p *principal.Principal) bool {
+	if p.AuthType == principal.Local {
+		return true
+	}
+	host, _, ok := c.world().Resource(p.Resource)
+	return ok && host.Role != site.Ordinary
+}
+
+// admin reports whether the caller in ctx holds admin over Gatehouse: whoever
+// does not sees names, status and what is their own.
+func (c *Control) admin(ctx context.Context) bool { return c.Allow(ctx, Admin) == nil }
+
+// mayRead reports whether the caller in ctx may see what `user` may.
+func (c *Control) mayRead(ctx context.Context) bool { return c.Allow(ctx, User) == nil }

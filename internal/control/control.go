@@ -1,0 +1,167 @@
+// Package control is what Gatehouse can be asked to do: every operation once,
+// whichever door it comes through. The HTTP API, the MCP server, the console and
+// the command line all hand an argument struct to an Operation and get its
+// answer; routing, decoding, schemas, the scope check and the audit entry come
+// from the one list below.
+//
+// What a proxy or a route may hold is package site's to say, what stands in the
+// store package store's, who is who package oauth's. Streams (events, following
+// the log) are no operations: they are handlers of package api.
+package control
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"gatehouse/internal/journal"
+	"gatehouse/internal/roster"
+	"gatehouse/internal/site"
+	"gatehouse/internal/store"
+)
+
+const (
+	get  = http.MethodGet
+	post = http.MethodPost
+	put  = http.MethodPut
+	del  = http.MethodDelete
+)
+
+// list is the table of contents of the product.
+func (c *Control) list() []*Operation {
+	return []*Operation{
+		op("health_check", get, "/health", Public, "Whether this node serves; details for those who may read.", c.Health),
+		op("get_info", get, "/system/info", User, "What this installation is and where its store stands.", c.Info),
+		op("get_version", get, "/system/version", User, "The version of Gatehouse that runs.", c.Version),
+		op("get_stats", get, "/system/stats", User, "Counts of what there is, and the process's memory.", c.Stats),
+		op("list_nodes", get, "/system/nodes", User, "The nodes that share this store.", c.Nodes),
+		op("export_config", get, "/config/export", Admin, "All proxies and routes as one document, without secrets.", c.ExportConfig),
+		op("import_config", post, "/config/import", Admin, "Make proxies and routes from an exported document.", c.ImportConfig),
+
+		op("list_proxies", get, "/proxies/", User, "The hosts that are served.", c.ListProxies),
+		op("create_proxy", post, "/proxies/", Admin, "Start serving a host.", c.CreateProxy),
+		op("get_proxy", get, "/proxies/{hostname}", User, "One host with its settings.", c.GetProxy),
+		op("update_proxy", put, "/proxies/{hostname}", Admin, "Change settings of a host; what is not named stays, null is the default.", c.UpdateProxy),
+		op("delete_proxy", del, "/proxies/{hostname}", Admin, "Stop serving a host.", c.DeleteProxy),
+		op("get_proxy_status", get, "/proxies/{hostname}/status", User, "Whether and how a host is served now.", c.ProxyStatus),
+
+		op("get_proxy_auth", get, "/proxies/{hostname}/auth", Admin, "A host's access settings.", c.GetAuth),
+		op("set_proxy_auth", post, "/proxies/{hostname}/auth", Admin, "Set access settings of a host; switches sign-in on unless auth_enabled says otherwise.", c.SetAuth),
+		op("clear_proxy_auth", del, "/proxies/{hostname}/auth", Admin, "Put a host's access settings back to their defaults: no sign-in.", c.ClearAuth),
+		op("get_proxy_resource", get, "/proxies/{hostname}/resource", Admin, "A host's protected-resource settings.", c.GetResource),
+		op("set_proxy_resource", post, "/proxies/{hostname}/resource", Admin, "Set protected-resource settings of a host.", c.SetResource),
+		op("clear_proxy_resource", del, "/proxies/{hostname}/resource", Admin, "Put a host's protected-resource settings back to their defaults.", c.ClearResource),
+		op("get_proxy_oauth_server", get, "/proxies/{hostname}/oauth-server", Admin, "What a host's authorization-server metadata narrows or adds.", c.GetOAuthServer),
+		op("set_proxy_oauth_server", post, "/proxies/{hostname}/oauth-server", Admin, "Set what a host's authorization-server metadata narrows or adds.", c.SetOAuthServer),
+		op("clear_proxy_oauth_server", del, "/proxies/{hostname}/oauth-server", Admin, "Put a host's authorization-server metadata back to its default.", c.ClearOAuthServer),
+		op("get_proxy_github", get, "/proxies/{hostname}/github-oauth", Admin, "A host's own GitHub App, without its secret.", c.GetGitHub),
+		op("set_proxy_github", post, "/proxies/{hostname}/github-oauth", Admin, "Give a host its own GitHub App.", c.SetGitHub),
+		op("clear_proxy_github", del, "/proxies/{hostname}/github-oauth", Admin, "Let a host use the installation's GitHub App again.", c.ClearGitHub),
+		op("list_github_proxies", get, "/proxies/github-oauth/configured", Admin, "The hosts with a GitHub App of their own.", c.GitHubConfigured),
+		op("list_oauth_server_proxies", get, "/proxies/oauth-servers/configured", Admin, "The hosts whose authorization-server metadata was changed.", c.OAuthServersConfigured),
+
+		op("list_proxy_routes", get, "/proxies/{hostname}/routes", User, "The routes of a host, in the order in which they are tried.", c.ListProxyRoutes),
+		op("set_proxy_routes", put, "/proxies/{hostname}/routes", Admin, "Choose which routes apply to a host.", c.SetProxyRoutes),
+		op("enable_proxy_route", post, "/proxies/{hostname}/routes/{route_id}/enable", Admin, "Let a route apply to a host.", c.EnableProxyRoute),
+		op("disable_proxy_route", post, "/proxies/{hostname}/routes/{route_id}/disable", Admin, "Keep a route from a host.", c.DisableProxyRoute),
+
+		op("list_routes", get, "/routes/", User, "All routes, the built-in ones too.", c.ListRoutes),
+		op("create_route", post, "/routes/", Admin, "Send a path of some hosts somewhere else.", c.CreateRoute),
+		op("get_route", get, "/routes/{id}", User, "One route.", c.GetRoute),
+		op("update_route", put, "/routes/{id}", Admin, "Change a route; what is not named stays, null is the default.", c.UpdateRoute),
+		op("delete_route", del, "/routes/{id}", Admin, "Remove a route.", c.DeleteRoute),
+	}
+}
+
+// Sealer keeps secrets unreadable at rest. What was sealed for one place opens
+// for that place only.
+type Sealer interface {
+	Seal(place string, plain []byte) []byte
+}
+
+// Worlds is the present world, as package roster keeps it.
+type Worlds interface {
+	World() *site.World
+	// Await returns when the world has the key at this version (0: without it)
+	// or a later one, or after a second.
+	Await(ctx context.Context, key string, version int64)
+}
+
+// Names knows what the machine's administrator and the services define for
+// targets to name.
+type Names interface {
+	Known(t site.Target) bool
+}
+
+// Deps is what a Control needs. Store, Sealer and Worlds are required.
+type Deps struct {
+	Store   store.Store
+	Sealer  Sealer
+	Worlds  Worlds
+	Origins site.Origins
+	Journal journal.Recorder // nil: nothing is recorded
+	Names   Names            // nil: there are no services, unix or stdio targets
+	Log     *slog.Logger     // nil: discards
+
+	// Loops answers whether a target leads back to a listener of ours; nil: never.
+	Loops func(ctx context.Context, t site.Target) bool
+
+	Node    string // this node's name
+	Release string // version of Gatehouse
+	Now     func() time.Time
+}
+
+// Control runs operations. Make it with New.
+type Control struct {
+	deps       Deps
+	proxies    store.Table[site.Proxy]
+	routes     store.Table[site.Route]
+	journal    journal.Recorder
+	log        *slog.Logger
+	now        func() time.Time
+	started    time.Time
+	operations []*Operation
+}
+
+// New makes a Control. It starts nothing and reads nothing.
+func New(d Deps) *Control {
+	c := &Control{deps: d, journal: d.Journal, log: d.Log, now: d.Now}
+	if c.journal == nil {
+		c.journal = nowhere{}
+	}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	if c.now == nil {
+		c.now = time.Now
+	}
+	c.proxies = store.NewTable[site.Proxy](d.Store, roster.ProxyPrefix, "proxy")
+	c.routes = store.NewTable[site.Route](d.Store, roster.RoutePrefix, "route")
+	c.started = c.now()
+	c.operations = c.list()
+	for _, o := range c.operations {
+		o.owner = c
+	}
+	return c
+}
+
+// Operations are all operations, in the order of the table of contents. The
+// slice is the caller's to read only.
+func (c *Control) Operations() []*Operation { return c.operations }
+
+// Operation is the operation of that name; nil when there is none.
+func (c *Control) Operation(name string) *Operation {
+	for _, o := range c.operations {
+		if o.Name == name {
+			return o
+		}
+	}
+	return nil
+}
+
+func (c *Control) world() *site.World { return c.deps.Worlds.World() }
+
+type nowhere struct{}
+
+func (nowhere) Write(*journal.Entry) {}

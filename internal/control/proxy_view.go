@@ -1,0 +1,118 @@
+package control
+
+import (
+	"context"
+	"strings"
+
+	"gatehouse/internal/journal"
+	"gatehouse/internal/site"
+)
+
+// ProxyView is a host as callers see it: its name and status, and for
+// administrators its settings too.
+type ProxyView struct {
+	Hostname         string `json:"proxy_hostname" jsonschema:"the hostname that is served"`
+	Origin           string `json:"origin" jsonschema:"where clients reach it"`
+	Enabled          bool   `json:"enabled" jsonschema:"false answers 503 and asks no backend"`
+	AuthEnabled      bool   `json:"auth_enabled" jsonschema:"asks for a sign-in or a token"`
+	BuiltIn          bool   `json:"built_in" jsonschema:"one of Gatehouse's own two hosts; can't be deleted"`
+	GitHubConfigured bool   `json:"github_configured" jsonschema:"has a GitHub App of its own"`
+	Version          int64  `json:"version" jsonschema:"for If-Match"`
+
+	*ProxySettings
+}
+
+// ProxySettings are all settings of a host but its GitHub secret.
+type ProxySettings site.Proxy
+
+// Tag is the version for the ETag header.
+func (v ProxyView) Tag() int64 { return v.Version }
+
+// view is a host as an answer shows it; full with all its settings.
+func (c *Control) view(p site.Proxy, version int64, full bool) ProxyView {
+	v := ProxyView{
+		Hostname: p.Hostname, Origin: c.deps.Origins.Of(p.Hostname, p.EnableHTTPS), Enabled: p.Enabled, AuthEnabled: p.AuthEnabled,
+		BuiltIn: c.role(p.Hostname) != site.Ordinary, GitHubConfigured: p.GitHubClientSecret != "", Version: version,
+	}
+	if full {
+		p.GitHubClientSecret = ""
+		v.ProxySettings = (*ProxySettings)(&p)
+	}
+	return v
+}
+
+// auditView is a host as the audit log keeps it: values of headers that carry
+// credentials are masked, the secret is only named.
+func auditView(p site.Proxy) site.Proxy {
+	p = p.Clone()
+	p.Version = 0
+	if p.GitHubClientSecret != "" {
+		p.GitHubClientSecret = "(sealed)"
+	}
+	for _, set := range []map[string]string{p.CustomHeaders, p.CustomResponseHeaders} {
+		for name, value := range set {
+			set[name] = journal.MaskHeader(name, value)
+		}
+	}
+	return p
+}
+
+// ProxyStatus is how a host stands now.
+type ProxyStatus struct {
+	Hostname string   `json:"proxy_hostname"`
+	Status   string   `json:"status" jsonschema:"serving, disabled, or failed: its stored settings can't be served"`
+	Enabled  bool     `json:"enabled"`
+	Version  int64    `json:"version"`
+	Serves   int64    `json:"serves_version" jsonschema:"the version that this node serves; 0: none"`
+	Origins  []string `json:"origins" jsonschema:"where clients reach it"`
+	Issuer   string   `json:"issuer,omitempty" jsonschema:"its authorization server, where it is protected"`
+	Resource string   `json:"resource,omitempty" jsonschema:"what tokens for it are for"`
+	Routes   int      `json:"routes" jsonschema:"routes that apply to it, its own and built-in ones"`
+	Target   string   `json:"target,omitempty" jsonschema:"where its requests go; for administrators"`
+}
+
+// ProxyStatus answers how a host stands on this node.
+func (c *Control) ProxyStatus(ctx context.Context, in ProxyName) (ProxyStatus, error) {
+	row, err := c.proxy(ctx, in.Hostname)
+	if err != nil {
+		return ProxyStatus{}, err
+	}
+	p := row.Value
+	s := ProxyStatus{Hostname: p.Hostname, Enabled: p.Enabled, Version: row.Version, Status: "failed", Origins: c.origins(p)}
+	if host := c.world().Host(p.Hostname); host != nil {
+		s.Status, s.Serves, s.Routes = "serving", host.Proxy.Version, len(host.Routes())
+		c.describe(&s, host)
+	}
+	if !p.Enabled {
+		s.Status = "disabled"
+	}
+	if c.admin(ctx) {
+		s.Target = p.TargetURL
+	}
+	return s, nil
+}
+
+// describe adds what clients of a protected host see. A wildcard has an issuer
+// and a resource for each of its names.
+func (c *Control) describe(s *ProxyStatus, host *site.Host) {
+	if !host.Protected() || strings.HasPrefix(s.Hostname, site.Wildcard) || len(s.Origins) == 0 {
+		return
+	}
+	s.Issuer = s.Origins[0]
+	if host.Proxy.AuthProxy != "" {
+		s.Issuer = c.deps.Origins.Of(host.Proxy.AuthProxy, true)
+	}
+	s.Resource = site.ResourceOf(s.Origins[0], host.Proxy.ResourceEndpoint)
+}
+
+// origins are where clients reach a host, the one to prefer first.
+func (c *Control) origins(p site.Proxy) []string {
+	origins := []string{}
+	if p.EnableHTTPS {
+		origins = append(origins, c.deps.Origins.Of(p.Hostname, true))
+	}
+	if p.EnableHTTP {
+		origins = append(origins, c.deps.Origins.Of(p.Hostname, false))
+	}
+	return origins
+}
