@@ -1,0 +1,76 @@
+package edge
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"sync/atomic"
+)
+
+// requestBody is what a client sends: counted, bounded, and remembered when it
+// breaks off.
+type requestBody struct {
+	io.ReadCloser
+	from    *http.Request
+	limit   int64 // 0: none
+	trailer http.Header
+	count   atomic.Int64
+	broken  atomic.Pointer[error] // why reading ended, when not by its end
+}
+
+var errBodyTooLarge = errors.New("the request's body is larger than this host takes")
+
+// Read counts and stops behind the limit.
+func (b *requestBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if total := b.count.Add(int64(n)); b.limit > 0 && total > b.limit {
+		n, err = 0, errBodyTooLarge
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, io.EOF):
+		b.passTrailers()
+	default:
+		b.broken.CompareAndSwap(nil, &err)
+	}
+	return n, err
+}
+
+// passTrailers gives the target the trailers that were announced and that a
+// client may send. They are known only at the body's end.
+func (b *requestBody) passTrailers() {
+	for name := range b.trailer {
+		if values, ok := b.from.Trailer[name]; ok {
+			b.trailer[name] = values
+		}
+	}
+}
+
+// failure is why reading ended, nil when it did not break off.
+func (b *requestBody) failure() error {
+	if b == nil {
+		return nil
+	}
+	if err := b.broken.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// onward is a requestBody as the transport sees it: closing it leaves the
+// client's body open, so that it can be sent on another connection.
+type onward struct{ *requestBody }
+
+// Close does nothing: the exchange closes the body at its end.
+func (onward) Close() error { return nil }
+
+// again is the body once more, for a connection that turned out to be closed
+// before anything was sent on it.
+func (b *requestBody) again() (io.ReadCloser, error) {
+	if b.count.Load() > 0 {
+		return nil, errBodyStarted
+	}
+	return onward{b}, nil
+}
+
+var errBodyStarted = errors.New("the body has been sent in part already")

@@ -1,0 +1,239 @@
+package edge
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net/netip"
+	"os"
+	"time"
+
+	"gatehouse/internal/site"
+)
+
+const acmeProtocol = "acme-tls/1"
+
+// dispatch brings one connection to where it is served: learns who the peer is
+// and which name it wants, and hands it to the HTTP server or to a passthrough.
+func (e *Edge) dispatch(p *peekConn) {
+	_ = p.SetReadDeadline(time.Now().Add(e.HeadTimeout)) // a closed connection says so at the read
+	if p.info.trusted {
+		if err := p.takeProxyHeader(); err != nil {
+			e.drop(p, err)
+			return
+		}
+		e.identify(p.info)
+	} else {
+		p.info.localPeer = contains(e.LocalhostPeers, p.info.peer.Addr())
+	}
+	if !e.admitPeer(p) {
+		e.drop(p, errTooManyConnections)
+		return
+	}
+	if p.info.secure {
+		e.dispatchTLS(p)
+		return
+	}
+	e.serve(p, nil)
+}
+
+// identify decides what the peer that a PROXY header named may claim. It is never
+// a peer on this machine, whatever its address.
+func (e *Edge) identify(info *connInfo) {
+	far := !info.named || !info.peer.Addr().IsLoopback()
+	info.trusted = far && contains(e.TrustedProxies, info.peer.Addr())
+	info.localPeer = far && contains(e.LocalhostPeers, info.peer.Addr())
+}
+
+// drop closes a connection before anything was asked on it.
+func (e *Edge) drop(p *peekConn, why error) {
+	e.Logger.Debug("connection closed", "peer", p.info.peer.String(), "reason", why)
+	if !p.info.secure && errors.Is(why, os.ErrDeadlineExceeded) {
+		_ = p.SetWriteDeadline(time.Now().Add(time.Second))
+		_, _ = p.Write([]byte(plain408)) // best effort: it is closed either way
+	}
+	_ = p.Close()
+}
+
+const plain408 = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+// dispatchTLS finds the host by the ClientHello and either passes the bytes
+// through or ends TLS here.
+func (e *Edge) dispatchTLS(p *peekConn) {
+	hello, err := p.peekHello()
+	if err != nil {
+		if errors.Is(err, errNotTLS) {
+			_, _ = p.Write([]byte(plain400)) // most likely plain HTTP on the wrong port
+		}
+		e.drop(p, err)
+		return
+	}
+	if hello.acme {
+		e.handshake(p)
+		return
+	}
+	name, _ := hostName(hello.name)
+	p.info.sni = name
+	in := e.reachable(name, p.info)
+	switch {
+	case hello.name != "" && in == nil:
+		_, _ = p.Write(unrecognizedName)
+		e.drop(p, errUnknownName)
+	case in != nil && in.host.Proxy.TLSMode == site.TLSPassthrough:
+		e.passthrough(p, in)
+	default:
+		e.handshake(p)
+	}
+}
+
+const plain400 = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: 26\r\n\r\nthis port speaks TLS only\n"
+
+// unrecognizedName is a fatal alert in a record of its own (RFC 8446, 6; RFC 6066, 3).
+var unrecognizedName = []byte{21, 3, 3, 0, 2, 2, 112}
+
+var (
+	errUnknownName        = errors.New("unknown server name")
+	errTooManyConnections = errors.New("too many connections from this address")
+)
+
+// reachable is the instance that serves name over TLS to this peer, or nil.
+func (e *Edge) reachable(name string, info *connInfo) *instance {
+	if name == "" {
+		return nil
+	}
+	_, in := e.lookup(name)
+	if in == nil || !in.host.Proxy.EnableHTTPS || (site.UnderLocalhost(name) && !info.localPeer) {
+		return nil
+	}
+	return in
+}
+
+// handshake ends TLS and hands the connection on.
+func (e *Edge) handshake(p *peekConn) {
+	c := tls.Server(p, e.tls)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*e.HeadTimeout)
+	defer cancel()
+	_ = p.SetReadDeadline(time.Time{})
+	if err := c.HandshakeContext(ctx); err != nil {
+		e.drop(p, err)
+		return
+	}
+	state := c.ConnectionState()
+	if state.NegotiatedProtocol == acmeProtocol {
+		_ = c.Close() // the handshake was all that the validation wanted
+		return
+	}
+	p.info.tls = &state
+	p.info.leaf = leafOf(p.cert)
+	e.serve(p, c)
+}
+
+// serve gives the connection to the HTTP server: HTTP/2 as a *tls.Conn, as
+// net/http wants it, HTTP/1 behind the strict check.
+func (e *Edge) serve(p *peekConn, c *tls.Conn) {
+	_ = p.SetReadDeadline(time.Time{})
+	ok := false
+	switch {
+	case c == nil:
+		ok = e.handoff.give(newStrictConn(p, p.info, e.HeadTimeout))
+	case p.info.tls.NegotiatedProtocol == "h2":
+		ok = e.handoff.give(c)
+	default:
+		ok = e.handoff.give(newStrictConn(c, p.info, e.HeadTimeout))
+	}
+	if !ok {
+		_ = p.Close() // shutting down
+	}
+}
+
+// admitPeer counts the connection for its address.
+func (e *Edge) admitPeer(p *peekConn) bool {
+	if p.info.trusted || p.info.loopback() {
+		return true
+	}
+	key := addressKey(p.info.peer.Addr())
+	if !e.conns.enterFrom(key) {
+		return false
+	}
+	leave := p.gone
+	p.gone = func() {
+		e.conns.leaveFrom(key)
+		leave()
+	}
+	return true
+}
+
+// tlsConfig serves every host: the certificate is chosen for each handshake.
+func (e *Edge) tlsConfig() *tls.Config {
+	c := &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		NextProtos: []string{"h2", "http/1.1", acmeProtocol},
+	}
+	c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		e.choose(hello) // also where a session is resumed: the name's present certificate counts
+		return nil, nil //nolint:nilnil // nil stands for the config that is being asked
+	}
+	c.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		if p, ok := hello.Conn.(*peekConn); ok {
+			return p.cert, nil // without one crypto/tls sends unrecognized_name
+		}
+		return nil, errUnknownName
+	}
+	c.WrapSession = func(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
+		ss.Extra = append(ss.Extra, []byte(cs.ServerName))
+		return c.EncryptTicket(cs, ss)
+	}
+	c.UnwrapSession = func(identity []byte, cs tls.ConnectionState) (*tls.SessionState, error) {
+		ss, err := c.DecryptTicket(identity, cs)
+		if err != nil || ss == nil || len(ss.Extra) == 0 || string(ss.Extra[len(ss.Extra)-1]) != cs.ServerName {
+			return nil, nil //nolint:nilerr,nilnil // a ticket that is not for this name means a full handshake
+		}
+		return ss, nil
+	}
+	return c
+}
+
+func (e *Edge) choose(hello *tls.ClientHelloInfo) {
+	p, ok := hello.Conn.(*peekConn)
+	if !ok {
+		return
+	}
+	cert, err := e.Certificates.Get(hello)
+	if err != nil {
+		e.Logger.Debug("no certificate", "name", hello.ServerName, "error", err)
+		return
+	}
+	p.cert = cert
+}
+
+// leafOf is the certificate itself; nil when there is none or it can't be read,
+// which then covers no name.
+func leafOf(c *tls.Certificate) *x509.Certificate {
+	if c == nil {
+		return nil
+	}
+	if c.Leaf != nil {
+		return c.Leaf
+	}
+	if len(c.Certificate) == 0 {
+		return nil
+	}
+	leaf, err := x509.ParseCertificate(c.Certificate[0])
+	if err != nil {
+		return nil
+	}
+	return leaf
+}
+
+// addressKey is what limits count by: an IPv4 address, an IPv6 /64.
+func addressKey(a netip.Addr) netip.Addr {
+	if a.Is4() {
+		return a
+	}
+	p, err := a.WithZone("").Prefix(64)
+	if err != nil {
+		return a
+	}
+	return p.Addr()
+}

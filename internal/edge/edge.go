@@ -1,0 +1,220 @@
+// Package edge is the data path: it accepts connections, learns the name that a
+// client asks for, ends TLS, routes each request to its host's target, asks the
+// gate, forwards and streams back, and leaves one journal entry, whatever
+// happened. The walk is listen, dispatch, then ServeHTTP below: begin, route,
+// admit, forward.
+//
+// HTTP is RFC 9110, 9112 and 9113; strict.go refuses what net/http would let
+// through of RFC 9112. Who may do what is the gate's matter (package oauth),
+// which names exist and how paths match is package site's, where certificates
+// come from package cert's. No step of a request touches storage.
+package edge
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"hash/maphash"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gatehouse/internal/journal"
+	"gatehouse/internal/site"
+)
+
+// Options are what an Edge works with. Gate, Certificates and Recorder are
+// required; a zero duration or number stands for the default that is named.
+type Options struct {
+	Gate         Gate
+	Certificates Certificates
+	Recorder     journal.Recorder
+	Logger       *slog.Logger // default: slog.Default()
+
+	// Locals are the targets that are served in the process, by target:
+	// "internal:api", "internal:oauth". "internal:acme" also answers ACME
+	// challenges on names that nobody knows.
+	Locals map[string]http.Handler
+
+	// Lookup finds where service:NAME and unix:NAME are to be dialed. It is asked
+	// at each dial. Without it, or when ok is false, such targets answer 503.
+	Lookup func(target string) (network, address string, ok bool)
+
+	// TokenInClear is told of requests that showed a bearer token over plain HTTP
+	// to a host that never works over it, so that the token gets revoked. The
+	// request is over for the edge; the call must not wait.
+	TokenInClear func(v *site.Visit, token string)
+
+	TrustedProxies []netip.Prefix // whose PROXY header and forwarding headers are believed
+	LocalhostPeers []netip.Prefix // who may reach names under localhost; nil: loopback
+	OwnListeners   []netip.AddrPort
+
+	ConnectTimeout  time.Duration // to a target; 30 s
+	ResponseTimeout time.Duration // until a target's response headers; 120 s
+	HeadTimeout     time.Duration // for a ClientHello or a request's head; 5 s
+	IdleTimeout     time.Duration // of a connection between requests; 120 s
+	ShutdownTimeout time.Duration // for requests under way when Run is told to end; 30 s
+
+	MaxConnections      int // 100000
+	MaxConnectionsPerIP int // 1000; IPv6 by /64; trusted peers and loopback not counted
+	MaxRequestsPerIP    int // a second; 0: no limit
+}
+
+func (o *Options) setDefaults() {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.LocalhostPeers == nil {
+		o.LocalhostPeers = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	}
+	for d, fallback := range map[*time.Duration]time.Duration{
+		&o.ConnectTimeout: 30 * time.Second, &o.ResponseTimeout: 120 * time.Second, &o.HeadTimeout: 5 * time.Second,
+		&o.IdleTimeout: 120 * time.Second, &o.ShutdownTimeout: 30 * time.Second,
+	} {
+		if *d == 0 {
+			*d = fallback
+		}
+	}
+	if o.MaxConnections == 0 {
+		o.MaxConnections = 100_000
+	}
+	if o.MaxConnectionsPerIP == 0 {
+		o.MaxConnectionsPerIP = 1000
+	}
+}
+
+// Edge is the data path of one node.
+type Edge struct {
+	Options
+
+	snapshot atomic.Pointer[snapshot]
+	worldMu  sync.Mutex // serializes SetWorld
+
+	listeners []*listener
+	tls       *tls.Config
+	server    *http.Server
+	handoff   *handoff
+	conns     connLimit
+	rates     rateLimit
+	streams   streams
+	tunnels   sync.WaitGroup // connections that left HTTP: upgrades and passthrough
+	raw       rawConns
+	nodeMark  string // tells our own requests when they come back
+	recheck   chan struct{}
+	closing   atomic.Bool
+}
+
+// New makes an Edge that serves no host until SetWorld, and listens nowhere
+// until Listen.
+func New(o Options) *Edge {
+	o.setDefaults()
+	e := &Edge{Options: o, handoff: newHandoff(), nodeMark: newMark(), recheck: make(chan struct{}, 1)}
+	e.snapshot.Store(&snapshot{world: &site.World{}})
+	e.conns.seed, e.conns.limit, e.conns.perIP = maphash.MakeSeed(), int64(o.MaxConnections), o.MaxConnectionsPerIP
+	e.rates.seed, e.rates.perSecond = maphash.MakeSeed(), o.MaxRequestsPerIP
+	e.tls = e.tlsConfig()
+	e.server = e.httpServer()
+	return e
+}
+
+func (e *Edge) httpServer() *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	return &http.Server{
+		Handler:                      e,
+		ConnContext:                  withInfo,
+		Protocols:                    protocols,
+		IdleTimeout:                  e.IdleTimeout,
+		MaxHeaderBytes:               maxHead,
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(e.Logger.Handler(), slog.LevelDebug),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: 250,
+			SendPingTimeout:      30 * time.Second,
+			PingTimeout:          15 * time.Second,
+			WriteByteTimeout:     60 * time.Second,
+		},
+	}
+}
+
+// ServeHTTP is one request, from its begin to its journal entry.
+func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := e.begin(w, r)
+	defer x.end()
+	if x.route() && x.admit() {
+		x.forward()
+	}
+}
+
+// SetWorld serves w from now on. Hosts that are the same *site.Host as before
+// keep their instance and its connections; requests to a host that is gone or
+// disabled are cut, and all others are asked of the gate again.
+func (e *Edge) SetWorld(w *site.World) {
+	e.worldMu.Lock()
+	defer e.worldMu.Unlock()
+	old := e.snapshot.Load()
+	next, retired := e.compile(w, old)
+	e.snapshot.Store(next)
+	for _, in := range retired {
+		in.retire()
+	}
+	select {
+	case e.recheck <- struct{}{}:
+	default: // a check is due already
+	}
+}
+
+// Run serves the listeners until ctx ends, then finishes what is under way.
+func (e *Edge) Run(ctx context.Context) error {
+	var accepts, watch sync.WaitGroup
+	for _, l := range e.listeners {
+		accepts.Go(func() { e.accept(l) })
+	}
+	served := make(chan error, 1)
+	go func() { served <- e.server.Serve(e.handoff) }()
+	watchCtx, stopWatch := context.WithCancel(context.Background())
+	watch.Go(func() { e.watchStreams(watchCtx) })
+
+	<-ctx.Done()
+	e.closing.Store(true)
+	e.closeListeners()
+	accepts.Wait()
+	err := e.drain()
+	<-served // ended by drain
+	stopWatch()
+	watch.Wait()
+	return err
+}
+
+// drain ends streams, waits for requests, and closes what takes too long.
+func (e *Edge) drain() error {
+	e.streams.each(func(x *exchange) { x.wind(errShutdown) })
+	ctx, cancel := context.WithTimeout(context.Background(), e.ShutdownTimeout)
+	defer cancel()
+	err := e.server.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		e.Logger.Warn("requests were cut at shutdown", "after", e.ShutdownTimeout)
+		err = e.server.Close()
+	}
+	e.raw.closeWhenDone(ctx, &e.tunnels)
+	for _, in := range e.snapshot.Load().instances {
+		in.retire()
+	}
+	return err
+}
+
+func (e *Edge) closeListeners() {
+	for _, l := range e.listeners {
+		_ = l.Close() // closing is all that was wanted
+	}
+}
+
+// lookup is the present snapshot's host for a name and its instance.
+func (e *Edge) lookup(name string) (*snapshot, *instance) {
+	s := e.snapshot.Load()
+	return s, s.find(name)
+}

@@ -1,0 +1,270 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"net/url"
+	"strings"
+	"sync"
+
+	"gatehouse/internal/principal"
+	"gatehouse/internal/site"
+)
+
+// forward sends the request to its target and the answer back.
+func (x *exchange) forward() {
+	ctx, cancel := context.WithCancelCause(x.r.Context())
+	x.cancel = cancel
+	x.edge.streams.add(x)
+	switch t := x.to; {
+	case t.local != nil:
+		x.serveLocal(ctx)
+	case t.missing != "":
+		x.fail("no_target", t.missing)
+		x.problem(http.StatusServiceUnavailable, "no_target", "The target of this host is not there.")
+	case x.looped():
+		x.problem(http.StatusLoopDetected, "loop", "This request came back to where it had been: the target leads here.")
+	case x.tooLarge():
+		x.problem(http.StatusRequestEntityTooLarge, "too_large", "The request's body is larger than this host takes.")
+	default:
+		x.send(ctx)
+	}
+}
+
+// serveLocal hands the request to a handler in this process. Who asks travels in
+// the context, never in headers.
+func (x *exchange) serveLocal(ctx context.Context) {
+	x.scrub()
+	ctx = site.WithVisit(ctx, &x.visit)
+	if who := x.visit.Verdict.Principal; who != nil {
+		ctx = principal.With(ctx, who)
+	}
+	x.to.local.ServeHTTP(x.w, x.r.WithContext(ctx))
+}
+
+func (x *exchange) tooLarge() bool {
+	limit := x.inst.host.Proxy.MaxBodyBytes
+	if limit <= 0 || x.body == nil {
+		return false
+	}
+	x.body.limit = limit
+	return x.r.ContentLength > limit
+}
+
+func (x *exchange) send(ctx context.Context) {
+	protocol, ok := x.upgradeAsked()
+	if !ok {
+		x.problem(http.StatusBadRequest, "malformed", "This is not a valid request to change the protocol.")
+		return
+	}
+	out, ok := x.outbound(ctx, protocol)
+	if !ok {
+		x.problem(http.StatusBadRequest, "malformed_path", "This path can be read in two ways and can't be rewritten for the target.")
+		return
+	}
+	if x.body != nil && x.r.ProtoMajor == 1 {
+		_ = http.NewResponseController(x.w.ResponseWriter).EnableFullDuplex() // HTTP/1 always can
+	}
+	resp, err := x.to.transport(protocol != "").RoundTrip(out)
+	if x.body != nil {
+		// The transport may still be reading when it has its answer; a body must
+		// not be read behind the end of its handler.
+		defer x.body.Close()
+	}
+	if err != nil {
+		x.failed(ctx, err)
+		return
+	}
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		x.switchTo(protocol, out, resp)
+		return
+	}
+	x.answer(ctx, resp)
+}
+
+// outbound is the request for the target. ok is false when its path can't be
+// written without a second meaning.
+func (x *exchange) outbound(ctx context.Context, protocol string) (out *http.Request, ok bool) {
+	trace := &httptrace.ClientTrace{Got1xxResponse: x.interim}
+	out = x.r.WithContext(httptrace.WithClientTrace(ctx, trace))
+	if out.URL, ok = x.targetURL(); !ok {
+		return nil, false
+	}
+	out.RequestURI, out.Close, out.Form, out.MultipartForm = "", false, nil, nil
+	if !x.inst.host.Proxy.PreserveHostHeader {
+		out.Host = x.to.host
+	}
+	x.introduce(x.r.Header)
+	if protocol != "" {
+		out.Header["Connection"] = []string{"Upgrade"}
+		out.Header["Upgrade"] = []string{protocol}
+	}
+	x.attachBody(out)
+	return out, true
+}
+
+// attachBody lets the client's body stream to the target.
+func (x *exchange) attachBody(out *http.Request) {
+	out.Trailer = nil
+	if x.body == nil {
+		out.Body, out.ContentLength, out.TransferEncoding = nil, 0, nil
+		return
+	}
+	if len(x.r.Trailer) > 0 {
+		out.Trailer = make(http.Header, len(x.r.Trailer))
+		for name := range x.r.Trailer {
+			out.Trailer[name] = nil
+		}
+		x.body.trailer = out.Trailer
+	}
+	out.Body = onward{x.body}
+	out.GetBody = x.body.again
+}
+
+// interim passes 1xx answers on. 100 is left out: our own server sends it when
+// the target begins to read.
+func (x *exchange) interim(code int, header textproto.MIMEHeader) error {
+	if code == http.StatusContinue || x.w.status != 0 {
+		return nil
+	}
+	h := x.w.Header()
+	for name, values := range header {
+		h[name] = values
+	}
+	x.w.ResponseWriter.WriteHeader(code)
+	for name := range header {
+		delete(h, name)
+	}
+	return nil
+}
+
+// targetURL is where the target gets the request.
+func (x *exchange) targetURL() (*url.URL, bool) {
+	t := x.to
+	u := &url.URL{Scheme: t.scheme, Host: t.host, RawQuery: x.r.URL.RawQuery, ForceQuery: x.r.URL.ForceQuery}
+	u.Path, u.RawPath = x.r.URL.Path, x.r.URL.RawPath
+	if route := x.visit.Route; route != nil && (route.StripPrefix || route.RewritePath != "") {
+		path, ok := rewritten(route, x.visit.Path)
+		if !ok {
+			return nil, false
+		}
+		u.Path, u.RawPath = path, ""
+	}
+	if t.base != "" {
+		raw := t.baseRaw + u.EscapedPath()
+		u.Path, u.RawPath = t.base+u.Path, raw
+	}
+	return u, true
+}
+
+// rewritten is a route's path for the target, decoded. A path that two programs
+// could read differently is not touched, so it can't be rewritten.
+func rewritten(route *site.Route, p site.Path) (string, bool) {
+	if !p.Plain {
+		return "", false
+	}
+	if route.RewritePath != "" {
+		return route.RewritePath, true
+	}
+	rest := strings.TrimPrefix(p.Clean, strings.TrimSuffix(strings.TrimSuffix(route.PathPattern, "*"), "/"))
+	if route.Match == site.MatchRegex {
+		rest = p.Clean
+	}
+	if !strings.HasPrefix(rest, "/") {
+		rest = "/" + rest
+	}
+	return rest, site.ParsePath((&url.URL{Path: rest}).EscapedPath()).Plain
+}
+
+// answer streams the target's answer back.
+func (x *exchange) answer(ctx context.Context, resp *http.Response) {
+	defer resp.Body.Close() //nolint:errcheck // the answer has been read or given up
+	x.adopt(resp.Header)
+	h := x.w.Header()
+	for name, values := range resp.Header {
+		h[name] = append(h[name], values...)
+	}
+	announceTrailers(h, resp.Trailer)
+	announced := len(resp.Trailer)
+	stream := isStream(resp)
+	x.w.WriteHeader(resp.StatusCode)
+	if stream || announced > 0 {
+		x.w.Flush()
+	}
+	if err := x.copyBody(resp.Body, stream); err != nil {
+		x.brokeOff(ctx, err, stream)
+		return
+	}
+	x.passTrailers(resp, announced)
+}
+
+// isStream reports whether each piece goes out as it comes: where nobody knows
+// how much will come, and events.
+func isStream(resp *http.Response) bool {
+	_, events := cutFold(resp.Header.Get("Content-Type"), "text/event-stream")
+	return events || resp.ContentLength < 0
+}
+
+func announceTrailers(h http.Header, trailer http.Header) {
+	if len(trailer) == 0 {
+		return
+	}
+	names := make([]string, 0, len(trailer))
+	for name := range trailer {
+		names = append(names, name)
+	}
+	h["Trailer"] = []string{strings.Join(names, ", ")}
+}
+
+// passTrailers sends trailers: as announced, or under net/http's prefix for those
+// that came unannounced.
+func (x *exchange) passTrailers(resp *http.Response, announced int) {
+	if len(resp.Trailer) == 0 {
+		return
+	}
+	x.w.Flush() // a body that is empty so far must become a chunked one
+	h := x.w.Header()
+	prefix := ""
+	if len(resp.Trailer) != announced {
+		prefix = http.TrailerPrefix
+	}
+	for name, values := range resp.Trailer {
+		if !hopByHop(name) && !privateTrailer(name) {
+			h[prefix+name] = values
+		}
+	}
+}
+
+const copySize = 32 << 10
+
+var copyBuffers = sync.Pool{New: func() any { return new([copySize]byte) }}
+
+// errClientGone says that the client took no more.
+var errClientGone = errors.New("client gone")
+
+// copyBody brings the answer to the client, each piece at once when it is a stream.
+func (x *exchange) copyBody(from io.Reader, stream bool) error {
+	buf := copyBuffers.Get().(*[copySize]byte)
+	defer copyBuffers.Put(buf)
+	for {
+		n, err := from.Read(buf[:])
+		if n > 0 {
+			if _, werr := x.w.Write(buf[:n]); werr != nil {
+				return errors.Join(errClientGone, werr)
+			}
+			if stream {
+				x.w.Flush()
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
