@@ -9,17 +9,17 @@ import (
 // Key prefixes of the records in the store. Whatever comes from outside is in
 // them only as a SHA-256, or as an id that we made.
 const (
-	prefixClient  = "oauth:client:"
-	prefixState   = "oauth:state:" // parked authorization requests, by hash of their handle
-	prefixCode    = "oauth:code:"
-	prefixDevice  = "oauth:device:"
-	prefixGrant   = "oauth:grant:"
-	prefixRefresh = "oauth:refresh:"
-	prefixSession = "oauth:session:"
-	prefixConsent = "oauth:consent:"
-	prefixRevoked = "oauth:revoked:"
-	prefixUser    = "user:"
-	keyKeys       = "oauth:keys"
+	prefixClient   = "oauth:client:"
+	prefixState    = "oauth:state:" // parked authorization requests, by hash of their handle
+	prefixCode     = "oauth:code:"
+	prefixDevice   = "oauth:device:"
+	prefixGrant    = "oauth:grant:"
+	prefixUserCode = "oauth:usercode:" // the device code's hash, by the user code's
+	prefixSession  = "oauth:session:"
+	prefixConsent  = "oauth:consent:"
+	prefixRevoked  = "oauth:revoked:"
+	prefixUser     = "user:"
+	keyKeys        = "oauth:keys"
 )
 
 // Person is who signed in, as a provider told it. It is what sessions, codes
@@ -70,6 +70,74 @@ type Grant struct {
 	Scopes    []string  `json:"scopes"`
 	CreatedAt time.Time `json:"created_at"`
 	LastUsed  time.Time `json:"last_used"`
+
+	// The refresh tokens of the family. They live in this one record, so that a
+	// rotation is one compare-and-swap.
+	Branches []Branch `json:"branches,omitempty"` // unused: what a client may present next
+	Rotated  []Branch `json:"rotated,omitempty"`  // used within the tolerance for lost answers
+}
+
+// Branch is one refresh token of a family.
+type Branch struct {
+	Hash string    `json:"hash"` // SHA-256 of the token
+	At   time.Time `json:"at"`   // issued; in Rotated: first used
+}
+
+// code is an authorization code, or what is left of it once it was used.
+type code struct {
+	Issuer      string    `json:"issuer"`
+	ClientID    string    `json:"client_id"`
+	ClientName  string    `json:"client_name,omitempty"`
+	RedirectURI string    `json:"redirect_uri"`
+	Challenge   string    `json:"code_challenge"`
+	Resource    string    `json:"resource"`
+	Scopes      []string  `json:"scopes"`
+	Person      Person    `json:"person"`
+	CreatedAt   time.Time `json:"created_at"`
+	Expires     time.Time `json:"expires_at"`
+	GrantID     string    `json:"grant_id"`           // of the grant that its use makes
+	Used        bool      `json:"used,omitempty"`     // it was presented rightly once
+	Replayed    bool      `json:"replayed,omitempty"` // it was presented again: what it gave does not count
+}
+
+// device is a device code (RFC 8628), under the hash of the code that the
+// device polls with.
+type device struct {
+	Pending  Pending       `json:"pending"`
+	UserCode string        `json:"user_code_hash"`
+	Status   string        `json:"status"` // one of the constants below
+	Person   Person        `json:"person,omitzero"`
+	Scopes   []string      `json:"scopes,omitempty"` // that were approved
+	Approved time.Time     `json:"approved_at,omitzero"`
+	Expires  time.Time     `json:"expires_at"`
+	Interval time.Duration `json:"interval"`
+	Polled   time.Time     `json:"polled_at,omitzero"`
+}
+
+const (
+	deviceWaiting  = "waiting"
+	deviceApproved = "approved"
+	deviceDenied   = "denied"
+)
+
+// Consent is what one person approved for one client, so that they are not
+// asked again for the same.
+type Consent struct {
+	Subject    string     `json:"subject"`
+	User       string     `json:"user"`
+	ClientID   string     `json:"client_id"`
+	ClientName string     `json:"client_name"`
+	Approvals  []Approval `json:"approvals"`
+}
+
+// Approval is one combination that was approved.
+type Approval struct {
+	Issuer       string    `json:"issuer"`
+	Resource     string    `json:"resource"`
+	RedirectURI  string    `json:"redirect_uri"`
+	Scopes       []string  `json:"scopes"`
+	Registration string    `json:"registration"` // fingerprint of the client's registration as it was
+	At           time.Time `json:"at"`
 }
 
 // Session is a browser's session on one host. The cookie carries the same,
@@ -111,7 +179,9 @@ type Pending struct {
 	Resource    string    `json:"resource"`
 	Scopes      []string  `json:"scopes"` // asked for and known; before the lists cut them
 	CreatedAt   time.Time `json:"created_at"`
-	Device      string    `json:"device,omitempty"` // hash of the device code that this approves instead; no redirect then
+	Device      string    `json:"device,omitempty"`     // hash of the device code that this approves instead; no redirect then
+	Address     string    `json:"address,omitempty"`    // where the request came from
+	UserAgent   string    `json:"user_agent,omitempty"` // what the requesting program called itself
 }
 
 // Default scopes of Gatehouse's own resource, for readers of this package.

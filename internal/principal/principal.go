@@ -39,6 +39,7 @@ type Principal struct {
 	TokenID   string    // jti
 	GrantID   string    // what a revocation of the grant ends
 	SessionID string    // what a revocation of the session ends
+	ParentID  string    // the session on the sign-in host that SessionID hangs on; ends with it
 	IssuedAt  time.Time // of the token or session
 	Expires   time.Time // of the token or session
 	AuthTime  time.Time // when the person last signed in

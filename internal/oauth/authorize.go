@@ -1,0 +1,211 @@
+package oauth
+
+import (
+	"context"
+	"html/template"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"gatehouse/internal/fault"
+)
+
+// authorize is the authorization endpoint (OAuth 2.1, section 4.1; RFC 7636,
+// 8707, 9207). It checks everything, parks the request under a one-time handle
+// and sends the browser to the consent page. It never signs anybody in, and
+// never redirects to an address that the client did not register.
+func (s *Server) authorize(ctx context.Context, r *request) error {
+	f, err := r.authorizeForm()
+	p, c, refusal := s.authorizeClient(ctx, r, f)
+	if refusal == nil && err != nil && slices.ContainsFunc([]string{"client_id", "redirect_uri"}, func(n string) bool { return len(f[n]) > 1 }) {
+		refusal = asError(err)
+	}
+	if refusal != nil {
+		s.noteFlow(ctx, step{action: "authorize", client: f.get("client_id"), failed: refusal})
+		writeErrorPage(r.w, refusal)
+		return nil
+	}
+	if err == nil && !c.may(grantCode) {
+		err = newError("unauthorized_client", "this client is not registered for authorization_code")
+	}
+	if err == nil {
+		err = s.authorizeParameters(r.place, f, &p)
+	}
+	if err == nil {
+		return s.toConsent(ctx, r, p)
+	}
+	refusal = asError(err)
+	s.noteFlow(ctx, step{action: "authorize", pending: &p, failed: refusal})
+	redirect(r.w, p.answer(refusal.values()))
+	return nil
+}
+
+func (r *request) authorizeForm() (form, error) {
+	if r.Method == http.MethodPost {
+		return r.readForm()
+	}
+	if len(r.URL.RawQuery) > maxBody {
+		return nil, invalidRequest("The request is too long")
+	}
+	return parseForm(r.URL.RawQuery)
+}
+
+// authorizeClient finds who asks and where the answer may go. What fails here is
+// told to the person, never sent on.
+func (s *Server) authorizeClient(ctx context.Context, r *request, f form) (Pending, Client, *Error) {
+	id := f.get("client_id")
+	if id == "" {
+		return Pending{}, Client{}, invalidRequest("The request does not say which program it comes from (client_id)")
+	}
+	c, err := s.client(ctx, r.place.issuer, id)
+	if fault.Is(err, fault.NotFound) {
+		return Pending{}, c, newError("invalid_client", "The program that asked is not registered here. Let it connect anew: it then registers by itself").because("client_unknown")
+	}
+	if err != nil {
+		return Pending{}, c, asError(err)
+	}
+	uri := f.get("redirect_uri")
+	if uri == "" && len(c.RedirectURIs) == 1 {
+		uri = c.RedirectURIs[0]
+	}
+	if !redirectMatches(c.RedirectURIs, uri) {
+		return Pending{}, c, invalidRequest("The program asked to be answered at an address that it has not registered (redirect_uri)").because("redirect_mismatch")
+	}
+	p := Pending{Issuer: r.place.issuer, Host: r.place.name, ClientID: c.ID, ClientName: c.Name, Known: c.Known, RedirectURI: uri,
+		Address: r.from().String(), UserAgent: clip(r.UserAgent(), 200)}
+	if f.has("state") {
+		p.State = &f["state"][0]
+	}
+	return p, c, nil
+}
+
+// authorizeParameters checks the rest and completes p.
+func (s *Server) authorizeParameters(at place, f form, p *Pending) error {
+	switch {
+	case f.get("request") != "":
+		return newError("request_not_supported", "request is not supported: send plain parameters")
+	case f.get("request_uri") != "":
+		return newError("request_uri_not_supported", "request_uri is not supported: send plain parameters")
+	case f.get("response_type") == "":
+		return invalidRequest("response_type is missing")
+	case f.get("response_type") != "code":
+		return newError("unsupported_response_type", "response_type must be code")
+	case f.get("response_mode") != "" && f.get("response_mode") != "query":
+		return invalidRequest("response_mode must be query")
+	case f.get("code_challenge") == "":
+		return invalidRequest("code_challenge is missing: PKCE with S256 is required").because("pkce_missing")
+	case f.get("code_challenge_method") != "S256":
+		return invalidRequest("code_challenge_method must be S256").because("pkce_method")
+	case !isChallenge(f.get("code_challenge")):
+		return invalidRequest("code_challenge must be the base64url SHA-256 of the verifier, 43 characters").because("pkce_malformed")
+	case f.get("prompt") == "none":
+		return newError("interaction_required", "a person has to look at this request")
+	}
+	p.Challenge = f.get("code_challenge")
+	target, scopes, err := s.wanted(at, f)
+	p.Resource, p.Scopes = target.resource, scopes
+	return err
+}
+
+// wanted is the resource and the scopes that a request asks for, as far as this
+// issuer knows them. Unknown scopes are left out; none asked for means those of
+// the resource's challenge, never admin.
+func (s *Server) wanted(at place, f form) (audience, []string, error) {
+	target, err := s.target(at, f)
+	if err != nil {
+		return target, nil, err
+	}
+	asked := f.scopes()
+	if asked == nil {
+		return target, resourceScopes(target.host), nil
+	}
+	known := intersect(asked, target.host.Proxy.ResourceScopes)
+	if len(known) == 0 {
+		return target, nil, newError("invalid_scope", "this resource knows none of the scopes asked for; it knows "+strings.Join(resourceScopes(target.host), " "))
+	}
+	return target, known, nil
+}
+
+// target is the resource that a request names, or the issuer's own.
+func (s *Server) target(at place, f form) (audience, error) {
+	uri, err := f.resource()
+	if err != nil {
+		return audience{}, err
+	}
+	if uri == "" {
+		target, ok := s.ownAudience(at)
+		if !ok {
+			return target, errTarget("resource is missing: this issuer serves several")
+		}
+		return target, nil
+	}
+	target, ok := s.audienceOf(at.issuer, uri)
+	if !ok {
+		return target, errTarget("this issuer grants nothing for that resource")
+	}
+	return target, nil
+}
+
+// toConsent parks the request and sends the browser to the page that asks the
+// person.
+func (s *Server) toConsent(ctx context.Context, r *request, p Pending) error {
+	now, err := s.kv.Now(ctx)
+	if err != nil {
+		return err
+	}
+	p.CreatedAt = now
+	handle, err := s.park(ctx, p, r.from())
+	if err != nil {
+		return err
+	}
+	s.noteFlow(ctx, step{action: "authorize", pending: &p})
+	redirect(r.w, r.place.signIn+"/consent?request="+url.QueryEscape(handle))
+	return nil
+}
+
+// isChallenge reports whether s can be an S256 challenge: 32 bytes in base64url.
+func isChallenge(s string) bool {
+	return len(s) == 43 && !slices.ContainsFunc([]byte(s), func(c byte) bool { return !isURLSafe(c) })
+}
+
+// redirect answers 303 to an address that was checked. Location takes it as it
+// is: http.Redirect would resolve it against the request.
+func redirect(w http.ResponseWriter, location string) {
+	h := w.Header()
+	h.Set("Location", location)
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// errorPage is what a person sees when the answer can't go to the program.
+var errorPage = template.Must(template.New("error").Parse(`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Sign-in stopped</title><style>body{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1rem;color-scheme:light dark}</style></head>
+<body><h1>Sign-in stopped</h1><p>{{.Description}}.</p><p><small>{{.Code}}</small></p></body></html>
+`))
+
+func writeErrorPage(w http.ResponseWriter, e *Error) {
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(e.Status)
+	_ = errorPage.Execute(w, e) // the browser is gone: nobody is left to tell
+}
+
+// clip cuts text from outside to n bytes of printable ASCII.
+func clip(s string, n int) string {
+	if len(s) > n {
+		s = s[:n]
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return -1
+		}
+		return r
+	}, s)
+}

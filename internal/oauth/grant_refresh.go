@@ -1,0 +1,207 @@
+package oauth
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"slices"
+	"time"
+
+	"gatehouse/internal/fault"
+	"gatehouse/internal/site"
+)
+
+// Refresh tokens rotate at each use. A token that is presented again within
+// tolerance gets a new pair of its own in the same family, so that lost answers
+// and parallel refreshes log nobody out; later, or beyond maxBranches, it was
+// stolen, and the family ends. A family lives in one record, its grant: each
+// rotation is one compare-and-swap, and killing the process between writing and
+// answering costs the client one repetition.
+const (
+	tolerance   = 120 * time.Second
+	maxBranches = 8
+	idleLife    = 90 * 24 * time.Hour
+)
+
+// A refresh token names its grant and carries a MAC: one that we never made is
+// told from one that was used long ago, without remembering each of them.
+const (
+	refreshVersion = 1
+	grantIDBytes   = 16
+	refreshBytes   = 1 + grantIDBytes + secretBytes + sha256.Size
+)
+
+// newRefreshToken makes a refresh token for a grant.
+func (s *Server) newRefreshToken(grantID string) string {
+	raw := make([]byte, 1+grantIDBytes+secretBytes, refreshBytes)
+	raw[0] = refreshVersion
+	_, _ = base64.RawURLEncoding.Decode(raw[1:], []byte(grantID)) // ids are ours: newID
+	_, _ = rand.Read(raw[1+grantIDBytes:])
+	return base64.RawURLEncoding.EncodeToString(s.refreshMAC(raw))
+}
+
+// refreshMAC appends the MAC of raw.
+func (s *Server) refreshMAC(raw []byte) []byte {
+	mac := hmac.New(sha256.New, s.keys.Load().refresh)
+	mac.Write(raw)
+	return mac.Sum(raw)
+}
+
+// refreshGrant is the grant that a refresh token of ours belongs to.
+func (s *Server) refreshGrant(token string) (grantID string, ok bool) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	if err != nil || len(raw) != refreshBytes || raw[0] != refreshVersion {
+		return "", false
+	}
+	body := slices.Clone(raw[:refreshBytes-sha256.Size])
+	if !hmac.Equal(s.refreshMAC(body), raw) {
+		return "", false
+	}
+	return base64.RawURLEncoding.EncodeToString(raw[1 : 1+grantIDBytes]), true
+}
+
+// tokenByRefresh rotates a refresh token (OAuth 2.1, section 4.3).
+func (s *Server) tokenByRefresh(ctx context.Context, r *request, f form, c *Client) error {
+	token := f.get("refresh_token")
+	if token == "" {
+		return invalidRequest("refresh_token is missing")
+	}
+	id, ok := s.refreshGrant(token)
+	if !ok {
+		return invalidGrant("refresh_unknown", "the refresh token is not known")
+	}
+	for range retries {
+		err := s.rotate(ctx, r, f, c, id, token)
+		if !fault.Is(err, fault.Conflict) {
+			return err
+		}
+	}
+	return errBusy
+}
+
+// rotate is one attempt; Conflict means that another one was faster.
+func (s *Server) rotate(ctx context.Context, r *request, f form, c *Client, id, token string) error {
+	row, err := s.grants.Get(ctx, id)
+	if fault.Is(err, fault.NotFound) {
+		return invalidGrant("grant_ended", "the refresh token has expired or was revoked")
+	}
+	if err != nil {
+		return err
+	}
+	now, err := s.kv.Now(ctx)
+	if err != nil {
+		return err
+	}
+	g := row.Value
+	if g.Issuer != r.place.issuer || g.ClientID != c.ID {
+		return invalidGrant("refresh_client", "the refresh token was issued to another client")
+	}
+	next, err := s.branch(ctx, &g, hashed(token), now)
+	if err != nil {
+		return err
+	}
+	host, scopes, err := s.renewed(ctx, &g, f, now)
+	if err != nil {
+		return err
+	}
+	answer, err := s.answerTokens(&g, scopes, host, next, now)
+	if err != nil {
+		return err
+	}
+	g.LastUsed = now
+	if _, err := s.grants.Update(ctx, id, g, row.Version, s.familyLife(&g, now)); err != nil {
+		return err
+	}
+	s.noteUse(ctx, c, now)
+	s.sendTokens(ctx, r, c, &g, grantRefresh, answer)
+	return nil
+}
+
+// branch puts a new refresh token in the place of the presented one, in g. A
+// token of this family that is neither unused nor just used is reuse: the
+// family ends.
+func (s *Server) branch(ctx context.Context, g *Grant, hash string, now time.Time) (next string, err error) {
+	g.forget(now)
+	if i := slices.IndexFunc(g.Branches, func(b Branch) bool { return sameText(b.Hash, hash) }); i >= 0 {
+		g.Branches = slices.Delete(slices.Clone(g.Branches), i, i+1)
+		g.Rotated = append(slices.Clone(g.Rotated), Branch{Hash: hash, At: now})
+	} else if !slices.ContainsFunc(g.Rotated, func(b Branch) bool { return sameText(b.Hash, hash) }) {
+		return "", s.reused(ctx, g, "refresh_reused")
+	}
+	if len(g.Branches) >= maxBranches {
+		return "", s.reused(ctx, g, "refresh_branches")
+	}
+	next = s.newRefreshToken(g.ID)
+	g.Branches = append(slices.Clone(g.Branches), Branch{Hash: hashed(next), At: now})
+	return next, nil
+}
+
+// forget drops branches that nobody has used for too long, and used tokens
+// whose tolerance is over.
+func (g *Grant) forget(now time.Time) {
+	g.Branches = slices.DeleteFunc(slices.Clone(g.Branches), func(b Branch) bool { return now.Sub(b.At) > idleLife })
+	g.Rotated = slices.DeleteFunc(slices.Clone(g.Rotated), func(b Branch) bool { return now.Sub(b.At) > tolerance })
+}
+
+func (s *Server) reused(ctx context.Context, g *Grant, reason string) error {
+	if err := s.endGrant(ctx, g.ID); err != nil {
+		return err
+	}
+	return invalidGrant(reason, "the refresh token was used before; all tokens of this sign-in have been revoked")
+}
+
+// renewed asks the policy again: the person may still be here, and the scopes
+// are cut to what the lists give now.
+func (s *Server) renewed(ctx context.Context, g *Grant, f form, now time.Time) (*site.Host, []string, error) {
+	uri, err := f.resource()
+	if err != nil {
+		return nil, nil, err
+	}
+	target, ok := s.audienceOf(g.Issuer, g.Resource)
+	if !ok {
+		return nil, nil, invalidGrant("resource_gone", "the resource is no longer served here")
+	}
+	if uri != "" && !site.SameResource(uri, g.Resource) {
+		return nil, nil, errTarget("the refresh token is for " + g.Resource + " alone")
+	}
+	if s.opt.Recheck != nil {
+		if g.Person, err = s.opt.Recheck(ctx, g.Person, target.host); err != nil {
+			return nil, nil, err
+		}
+	}
+	if s.endedSince(g.ClientID, &g.Person, g.Resource, g.CreatedAt) {
+		return nil, nil, invalidGrant("revoked", "the refresh token was revoked")
+	}
+	if err := s.allowed(target.host, g.Person); err != nil {
+		return nil, nil, err
+	}
+	scopes, err := s.narrowed(target.host, g, f)
+	return target.host, scopes, err
+}
+
+// narrowed are the scopes of a refresh: those of the grant, or fewer where fewer
+// are asked for, and of them what the lists give now.
+func (s *Server) narrowed(host *site.Host, g *Grant, f form) ([]string, error) {
+	scopes := g.Scopes
+	if asked := f.scopes(); asked != nil {
+		known := intersect(asked, host.Proxy.ResourceScopes)
+		if beyond := without(known, g.Scopes); len(beyond) > 0 {
+			return nil, newError("invalid_scope", "scope asks for more than was granted").because("scope_widened")
+		}
+		if len(known) > 0 {
+			scopes = known
+		}
+	}
+	scopes = s.GrantedScopes(host, g.Person, scopes)
+	if len(scopes) == 0 {
+		return nil, invalidGrant("scope_not_given", "none of the granted scopes is given to this account any more")
+	}
+	return scopes, nil
+}
+
+// familyLife is how long a grant with refresh tokens lasts when nobody uses it.
+func (s *Server) familyLife(g *Grant, now time.Time) time.Duration {
+	return max(min(idleLife, g.CreatedAt.Add(s.opt.RefreshTokenLifetime).Sub(now)), time.Second)
+}

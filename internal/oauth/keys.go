@@ -1,0 +1,204 @@
+package oauth
+
+import (
+	"context"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"gatehouse/internal/fault"
+	"gatehouse/internal/store"
+)
+
+// published is how long a new key stands in /jwks before it signs, so that
+// whoever caches the keys has it in time.
+const published = time.Hour
+
+// Key tells of one signing key.
+type Key struct {
+	ID        string    `json:"kid"`
+	CreatedAt time.Time `json:"created_at"`
+	SignsFrom time.Time `json:"signs_from"`
+	Signs     bool      `json:"signs"` // it signs the tokens that are made now
+}
+
+// Keys are the signing keys, oldest first.
+func (s *Server) Keys() []Key {
+	ring, now := s.keys.Load(), s.now()
+	signer := ring.signer(now).id
+	keys := make([]Key, len(ring.signing))
+	for i, k := range ring.signing {
+		keys[i] = Key{ID: k.id, CreatedAt: k.made, SignsFrom: k.from, Signs: k.id == signer}
+	}
+	return keys
+}
+
+// GenerateKey makes a new signing key. It signs in an hour, or at once with
+// immediately; with revoke the old keys go at once and every access token that
+// they signed with them.
+func (s *Server) GenerateKey(ctx context.Context, immediately, revoke bool) (Key, error) {
+	now, err := s.kv.Now(ctx)
+	if err != nil {
+		return Key{}, err
+	}
+	from := now.Add(published)
+	if immediately || revoke {
+		from = now
+	}
+	err = s.changeKeys(ctx, func(rec *keyringRecord) error {
+		if revoke {
+			rec.Signing = nil
+		}
+		return rec.generate(now, from)
+	})
+	if err != nil {
+		return Key{}, err
+	}
+	keys := s.Keys()
+	return keys[len(keys)-1], nil
+}
+
+// loadKeys reads the keyring, making it when there is none yet. A store that
+// has lost it while we run is not obeyed: the keys in memory stay.
+func (s *Server) loadKeys(ctx context.Context) error {
+	err := s.readKeys(ctx, "")
+	if !fault.Is(err, fault.NotFound) {
+		if err != nil {
+			return err
+		}
+		return s.importKey(ctx)
+	}
+	if s.keys.Load() != nil {
+		s.log.WarnContext(ctx, "the store has lost the signing keys; those in memory stay in use")
+		return nil
+	}
+	now, err := s.kv.Now(ctx)
+	if err != nil {
+		return err
+	}
+	rec, err := newKeyringRecord(s.opt.ImportKey, now)
+	if err != nil {
+		return err
+	}
+	err = s.saveKeys(ctx, rec, 0)
+	if fault.Is(err, fault.Conflict) { // another node was first: its keys count
+		return s.loadKeys(ctx)
+	}
+	return err
+}
+
+// readKeys takes the stored keyring into memory.
+func (s *Server) readKeys(ctx context.Context, _ string) error {
+	item, err := s.kv.Get(ctx, keyKeys)
+	if err != nil {
+		return err
+	}
+	plain, err := s.opt.Sealer.Open(keyKeys, item.Value)
+	if err != nil {
+		return fmt.Errorf("the stored signing keys can't be opened; is SECRET_KEY the one that sealed them? %w", err)
+	}
+	var rec keyringRecord
+	if err := json.Unmarshal(plain, &rec); err != nil {
+		return fmt.Errorf("the stored signing keys can't be read: %w", err)
+	}
+	ring, err := rec.open(item.Version)
+	if err != nil {
+		return err
+	}
+	s.useKeys(ring)
+	return nil
+}
+
+func (s *Server) useKeys(ring *keyring) {
+	s.keys.Store(ring)
+	s.change.Add(1)
+}
+
+// importKey takes the configured key once.
+func (s *Server) importKey(ctx context.Context) error {
+	key := s.opt.ImportKey
+	if key == nil || s.keys.Load().has(key) {
+		return nil
+	}
+	now, err := s.kv.Now(ctx)
+	if err != nil {
+		return err
+	}
+	return s.changeKeys(ctx, func(rec *keyringRecord) error { return rec.take(key, now) })
+}
+
+func (ring *keyring) has(key *rsa.PrivateKey) bool {
+	id := thumbprint(&key.PublicKey)
+	for _, imported := range ring.record.Imported {
+		if imported == id {
+			return true
+		}
+	}
+	return ring.byID[id] != nil
+}
+
+// changeKeys changes the stored keyring and takes the new one into use.
+func (s *Server) changeKeys(ctx context.Context, change func(*keyringRecord) error) error {
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	for range retries {
+		ring := s.keys.Load()
+		rec := ring.record
+		rec.Signing = append([]keyRecord(nil), rec.Signing...)
+		rec.Imported = append([]string(nil), rec.Imported...)
+		if err := change(&rec); err != nil {
+			return err
+		}
+		err := s.saveKeys(ctx, rec, ring.version)
+		if !fault.Is(err, fault.Conflict) {
+			return err
+		}
+		if err := s.readKeys(ctx, ""); err != nil {
+			return err
+		}
+	}
+	return errBusy
+}
+
+func (s *Server) saveKeys(ctx context.Context, rec keyringRecord, version int64) error {
+	plain, err := json.Marshal(rec)
+	if err != nil {
+		return err
+	}
+	sealed, err := s.opt.Sealer.Seal(keyKeys, plain)
+	if err != nil {
+		return fmt.Errorf("seal the signing keys: %w", err)
+	}
+	versions, err := s.kv.Commit(ctx, store.Write{Key: keyKeys, Value: sealed, If: version})
+	if err != nil {
+		return err
+	}
+	ring, err := rec.open(versions[0])
+	if err != nil {
+		return err
+	}
+	s.useKeys(ring)
+	return nil
+}
+
+// retireKeys drops the keys whose last token has expired.
+func (s *Server) retireKeys(ctx context.Context) {
+	now := s.now()
+	if _, any := s.keys.Load().retired(now, s.opt.AccessTokenLifetime); !any {
+		return
+	}
+	err := s.changeKeys(ctx, func(rec *keyringRecord) error {
+		*rec, _ = s.keys.Load().retired(now, s.opt.AccessTokenLifetime)
+		return nil
+	})
+	if err != nil && !errors.Is(err, context.Canceled) {
+		s.log.WarnContext(ctx, "old signing keys could not be dropped; trying again in a minute", "error", err)
+	}
+}
+
+// retries bounds compare-and-swap loops; errBusy is what is said when they run out.
+const retries = 50
+
+var errBusy = fault.New(fault.Unavailable, "too many changes at once: try again in a moment")

@@ -1,0 +1,163 @@
+package oauth
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"gatehouse/internal/site"
+)
+
+// What this server offers, before a proxy narrows it.
+func allGrantTypes() []string  { return []string{grantCode, grantRefresh, grantDevice} }
+func allAuthMethods() []string { return []string{authNone, authBasic, authPost} }
+
+// grantTypes are those that a host offers; authMethods the ways of clients to
+// prove themselves there.
+func grantTypes(host *site.Host) []string {
+	return narrow(allGrantTypes(), host.Proxy.OAuthServerGrantTypes)
+}
+
+func authMethods(host *site.Host) []string {
+	return narrow(allAuthMethods(), host.Proxy.OAuthServerTokenAuthMethods)
+}
+
+func narrow(all, only []string) []string {
+	if len(only) == 0 {
+		return all
+	}
+	return intersect(all, only)
+}
+
+// serverMetadata is the authorization server's metadata (RFC 8414), under its
+// own name and under OpenID's.
+func (s *Server) serverMetadata(_ context.Context, r *request) error {
+	openID := r.visit.Path.Under(wellKnownOpenID)
+	rest := strings.TrimPrefix(strings.TrimPrefix(r.visit.Path.Clean, wellKnownOpenID), wellKnownServer)
+	if !endpointPath(r.place.host, rest) {
+		return errNoMetadata()
+	}
+	doc := s.serverDocument(r.place)
+	if openID {
+		doc["subject_types_supported"] = []string{"public"}
+		doc["id_token_signing_alg_values_supported"] = []string{"RS256"}
+	}
+	sendPublic(r.w, "public, max-age=300", doc)
+	return nil
+}
+
+// endpointPath reports whether a path behind a well-known name is one that
+// stands there: none, or the resource endpoint of the host.
+func endpointPath(host *site.Host, rest string) bool {
+	return rest == "" || rest == "/" || (host.Proxy.ResourceEndpoint != "/" && host.Proxy.ResourceEndpoint != "" && rest == host.Proxy.ResourceEndpoint)
+}
+
+func errNoMetadata() *Error {
+	return &Error{Code: "not_found", Description: "There is no metadata at this address", Status: http.StatusNotFound}
+}
+
+func (s *Server) serverDocument(at place) map[string]any {
+	p := &at.host.Proxy
+	doc := map[string]any{
+		"issuer":                                         at.issuer,
+		"scopes_supported":                               narrow(resourceScopes(at.host), p.OAuthServerScopes),
+		"response_types_supported":                       []string{"code"},
+		"response_modes_supported":                       []string{"query"},
+		"grant_types_supported":                          grantTypes(at.host),
+		"token_endpoint_auth_methods_supported":          authMethods(at.host),
+		"code_challenge_methods_supported":               []string{"S256"},
+		"authorization_response_iss_parameter_supported": true,
+		"resource_indicators_supported":                  true,
+		"protected_resources":                            s.resourcesOf(at),
+	}
+	if len(doc["protected_resources"].([]string)) == 0 {
+		delete(doc, "protected_resources")
+	}
+	confidential := without(authMethods(at.host), []string{authNone})
+	for id, e := range map[string]struct{ name, path, methods string }{
+		site.RouteAuthorize:  {"authorization_endpoint", pathAuthorize, ""},
+		site.RouteToken:      {"token_endpoint", pathToken, ""},
+		site.RouteRegister:   {"registration_endpoint", pathRegister, ""},
+		site.RouteJWKS:       {"jwks_uri", pathJWKS, ""},
+		site.RouteDeviceCode: {"device_authorization_endpoint", pathDeviceCode, ""},
+		site.RouteRevoke:     {"revocation_endpoint", pathRevoke, "revocation_endpoint_auth_methods_supported"},
+		site.RouteIntrospect: {"introspection_endpoint", pathIntrospect, "introspection_endpoint_auth_methods_supported"},
+	} {
+		if slices.Contains(p.DisabledRoutes, id) {
+			continue
+		}
+		doc[e.name] = at.issuer + e.path
+		switch {
+		case e.methods == "":
+		case id == site.RouteIntrospect:
+			doc[e.methods] = confidential
+		default:
+			doc[e.methods] = authMethods(at.host)
+		}
+	}
+	addOwn(doc, p.OAuthServerCustomMetadata)
+	return doc
+}
+
+// resourcesOf are the resources that an issuer grants beside its own.
+func (s *Server) resourcesOf(at place) []string {
+	if own, ok := s.ownAudience(at); ok {
+		return []string{own.resource}
+	}
+	return nil
+}
+
+// addOwn adds a proxy's own fields; what is ours stays.
+func addOwn(doc, own map[string]any) {
+	for name, value := range maps.All(own) {
+		if _, ours := doc[name]; !ours && !fixedMetadata(name) {
+			doc[name] = value
+		}
+	}
+}
+
+// fixedMetadata are the fields that a proxy never decides, present or not.
+func fixedMetadata(name string) bool {
+	return strings.HasSuffix(name, "_endpoint") || slices.Contains([]string{"issuer", "jwks_uri", "code_challenge_methods_supported",
+		"authorization_response_iss_parameter_supported", "resource", "authorization_servers", "id_token_signing_alg_values_supported"}, name)
+}
+
+// resourceMetadata is the metadata of the host as a protected resource (RFC
+// 9728), at the root and at the path of its endpoint.
+func (s *Server) resourceMetadata(_ context.Context, r *request) error {
+	rest := strings.TrimPrefix(r.visit.Path.Clean, wellKnownResource)
+	if !endpointPath(r.place.host, rest) || !hasEndpoints(r.place.host) {
+		return errNoMetadata()
+	}
+	p := &r.place.host.Proxy
+	doc := map[string]any{
+		"resource":                 site.ResourceOf(r.place.origin, p.ResourceEndpoint),
+		"authorization_servers":    []string{s.issuerFor(r.place.host, r.place.origin)},
+		"scopes_supported":         resourceScopes(r.place.host),
+		"bearer_methods_supported": []string{"header"},
+		"resource_name":            r.place.name,
+	}
+	if p.ResourceDocumentationSuffix != "" {
+		doc["resource_documentation"] = r.place.origin + p.ResourceDocumentationSuffix
+	}
+	for name, value := range p.ResourceCustomMetadata {
+		if name != "resource" && name != "authorization_servers" {
+			doc[name] = value
+		}
+	}
+	sendPublic(r.w, "public, max-age=300", doc)
+	return nil
+}
+
+// jwks are the public keys (RFC 7517).
+func (s *Server) jwks(_ context.Context, r *request) error {
+	sendPublic(r.w, "public, max-age=3600", map[string]any{"keys": s.keys.Load().jwks()})
+	return nil
+}
+
+func sendPublic(w http.ResponseWriter, cache string, doc any) {
+	w.Header().Set("Cache-Control", cache)
+	writeJSON(w, http.StatusOK, doc)
+}

@@ -1,0 +1,213 @@
+package oauth
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"gatehouse/internal/fault"
+)
+
+// registrationRequest is what a client may say of itself (RFC 7591, section 2).
+// What is not named here is ignored.
+type registrationRequest struct {
+	RedirectURIs    []string        `json:"redirect_uris"`
+	AuthMethod      *string         `json:"token_endpoint_auth_method"`
+	GrantTypes      []string        `json:"grant_types"`
+	ResponseTypes   []string        `json:"response_types"`
+	Name            string          `json:"client_name"`
+	URI             string          `json:"client_uri"`
+	Scope           string          `json:"scope"`
+	ApplicationType string          `json:"application_type"`
+	JWKS            json.RawMessage `json:"jwks"`
+	JWKSURI         string          `json:"jwks_uri"`
+}
+
+// registrationAnswer is a client's registration as it is told. No member is
+// ever null.
+type registrationAnswer struct {
+	ClientID        string   `json:"client_id"`
+	IssuedAt        int64    `json:"client_id_issued_at"` // seconds since 1970
+	Secret          string   `json:"client_secret,omitempty"`
+	SecretExpires   *int64   `json:"client_secret_expires_at,omitempty"` // 0: never; only with a secret
+	RedirectURIs    []string `json:"redirect_uris,omitempty"`
+	AuthMethod      string   `json:"token_endpoint_auth_method"`
+	GrantTypes      []string `json:"grant_types"`
+	ResponseTypes   []string `json:"response_types,omitempty"`
+	Name            string   `json:"client_name,omitempty"`
+	URI             string   `json:"client_uri,omitempty"`
+	Scope           string   `json:"scope,omitempty"`
+	ApplicationType string   `json:"application_type,omitempty"`
+	RegistrationKey string   `json:"registration_access_token,omitempty"`
+	RegistrationURI string   `json:"registration_client_uri,omitempty"`
+}
+
+// register takes a client's registration (RFC 7591).
+func (s *Server) register(ctx context.Context, r *request) error {
+	body, err := r.readBody()
+	if err != nil {
+		return err
+	}
+	var asked registrationRequest
+	if err := json.Unmarshal(body, &asked); err != nil {
+		return badMetadata("The body must be a JSON object of client metadata")
+	}
+	c, err := asked.client(r.place)
+	if err != nil {
+		return err
+	}
+	now, err := s.kv.Now(ctx)
+	if err != nil {
+		return err
+	}
+	c.ID, c.Issuer, c.Known, c.CreatedAt, c.CreatedFrom = newID(), r.place.issuer, knownRegistered, now, r.from().String()
+	secret, key := "", newSecret()
+	if c.AuthMethod != authNone {
+		secret = newSecret()
+		c.SecretHash = hashed(secret)
+	}
+	c.RegistrationKey = hashed(key)
+	s.fly(ctx, r.from(), s.clients.Key(c.ID), s.opt.ClientLifetime)
+	if _, err := s.clients.Create(ctx, c.ID, c, s.opt.ClientLifetime); err != nil {
+		return err
+	}
+	answer := describe(&c, r.place)
+	answer.Secret, answer.RegistrationKey = secret, key
+	if secret != "" {
+		answer.SecretExpires = new(int64(0))
+	}
+	s.noteFlow(ctx, step{action: "register", client: c.ID, message: c.Name})
+	writeJSON(r.w, http.StatusCreated, answer)
+	return nil
+}
+
+func badMetadata(description string) *Error { return newError("invalid_client_metadata", description) }
+
+// client checks a registration and fills in what was left out.
+func (a *registrationRequest) client(at place) (Client, error) {
+	c := Client{Name: clipName(a.Name), ApplicationType: a.ApplicationType, AuthMethod: authBasic}
+	if a.AuthMethod != nil {
+		c.AuthMethod = *a.AuthMethod
+	}
+	if !slices.Contains(authMethods(at.host), c.AuthMethod) {
+		return c, badMetadata("token_endpoint_auth_method must be one of " + strings.Join(authMethods(at.host), ", "))
+	}
+	if len(a.JWKS) > 0 || a.JWKSURI != "" {
+		return c, badMetadata("jwks and jwks_uri go with private_key_jwt, which is not supported here")
+	}
+	if a.ApplicationType != "" && a.ApplicationType != "web" && a.ApplicationType != "native" {
+		return c, badMetadata("application_type must be web or native")
+	}
+	if err := a.grants(&c, at); err != nil {
+		return c, err
+	}
+	if err := a.redirects(&c); err != nil {
+		return c, err
+	}
+	if a.URI != "" {
+		u, err := url.Parse(a.URI)
+		if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || len(a.URI) > maxRedirectSize {
+			return c, badMetadata("client_uri must be a web address")
+		}
+		c.URI = a.URI
+	}
+	c.Scope = strings.Join(intersect(strings.Fields(a.Scope), at.host.Proxy.ResourceScopes), " ")
+	return c, nil
+}
+
+// grants takes those of the grant types asked for that this host offers. None
+// asked for means code and refresh, so that nobody is logged out every half hour.
+func (a *registrationRequest) grants(c *Client, at place) error {
+	asked := a.GrantTypes
+	if len(asked) == 0 {
+		asked = []string{grantCode, grantRefresh}
+	}
+	for _, g := range asked {
+		if slices.Contains(grantTypes(at.host), g) {
+			c.GrantTypes = withScope(c.GrantTypes, g)
+		}
+	}
+	if !c.may(grantCode) && !c.may(grantDevice) {
+		return badMetadata("grant_types must hold one of " + strings.Join(grantTypes(at.host), ", ") + " that a client can begin with")
+	}
+	if len(a.ResponseTypes) > 0 && c.may(grantCode) && !slices.Contains(a.ResponseTypes, "code") {
+		return badMetadata("response_types must hold code")
+	}
+	if c.may(grantCode) {
+		c.ResponseTypes = []string{"code"}
+	}
+	return nil
+}
+
+// redirects takes the redirect URIs that may be registered. One that may not is
+// dropped, unless none is left.
+func (a *registrationRequest) redirects(c *Client) error {
+	why := ""
+	if len(a.RedirectURIs) > maxRedirects {
+		return newError("invalid_redirect_uri", "At most 20 redirect_uris can be registered")
+	}
+	for _, uri := range a.RedirectURIs {
+		if wrong := checkRedirect(uri); wrong != "" {
+			why = wrong
+			continue
+		}
+		c.RedirectURIs = withScope(c.RedirectURIs, uri)
+	}
+	switch {
+	case len(c.RedirectURIs) > 0 || (len(a.RedirectURIs) == 0 && !c.may(grantCode)):
+		return nil
+	case why == "":
+		return newError("invalid_redirect_uri", "redirect_uris is missing")
+	}
+	return newError("invalid_redirect_uri", "redirect_uris: a redirect URI "+why)
+}
+
+func describe(c *Client, at place) registrationAnswer {
+	return registrationAnswer{ClientID: c.ID, IssuedAt: c.CreatedAt.Unix(), RedirectURIs: c.RedirectURIs, AuthMethod: c.AuthMethod,
+		GrantTypes: c.GrantTypes, ResponseTypes: c.ResponseTypes, Name: c.Name, URI: c.URI, Scope: c.Scope, ApplicationType: c.ApplicationType,
+		RegistrationURI: at.issuer + pathRegister + "/" + c.ID}
+}
+
+// clipName cuts a name from outside to what a page can show: 100 characters
+// without controls or marks that turn the direction of text.
+func clipName(name string) string {
+	var out []rune
+	for _, r := range strings.TrimSpace(name) {
+		if len(out) == 100 {
+			break
+		}
+		if r < ' ' || (r >= 0x7f && r < 0xa0) || r == 0xfffd || (r >= 0x200b && r <= 0x200f) || (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069) || r == 0xfeff {
+			continue
+		}
+		out = append(out, r)
+	}
+	return string(out)
+}
+
+// registration reads or deletes a registration (RFC 7592), by the token that
+// came with it.
+func (s *Server) registration(ctx context.Context, r *request) error {
+	id := strings.TrimPrefix(r.visit.Path.Clean, pathRegister+"/")
+	token, n := bearer(r.Request)
+	c, err := s.client(ctx, r.place.issuer, id)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	if err != nil || n != 1 || c.RegistrationKey == "" || !sameSecret(token, c.RegistrationKey) {
+		return &Error{Code: "invalid_token", Description: "The registration access token does not fit", Status: http.StatusUnauthorized,
+			Challenge: `Bearer error="invalid_token"`, Reason: "registration_token_wrong"}
+	}
+	if r.Method == http.MethodDelete {
+		if err := s.DeleteClient(ctx, id); err != nil {
+			return err
+		}
+		r.w.Header().Set("Cache-Control", "no-store")
+		r.w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	writeJSON(r.w, http.StatusOK, describe(&c, r.place))
+	return nil
+}
