@@ -1,0 +1,92 @@
+package signin
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"gatehouse/internal/fault"
+	"gatehouse/internal/journal"
+	"gatehouse/internal/oauth"
+	"gatehouse/internal/site"
+)
+
+// Binding ties a GitHub login that some list names to the account that first
+// signed in under it. GitHub lets names change hands; lists mean people.
+type Binding struct {
+	Login   string    `json:"login"`   // as GitHub spelled it then
+	Subject string    `json:"subject"` // "github:583231"
+	At      time.Time `json:"at"`
+}
+
+// Bindings are all bound logins in name order.
+func (p *Pages) Bindings(ctx context.Context) ([]Binding, error) {
+	rows, err := p.bound.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Binding, len(rows))
+	for i, row := range rows {
+		all[i] = row.Value
+	}
+	return all, nil
+}
+
+// Release lets the next account that signs in under login have it; NotFound
+// when the login is not bound. The caller writes the audit entry: it knows who asked.
+func (p *Pages) Release(ctx context.Context, login string) error {
+	return p.bound.Delete(ctx, strings.ToLower(login))
+}
+
+// bind checks that a person may carry their login, and binds it when a list
+// names it and nobody has it yet.
+func (c *call) bind(ctx context.Context, person oauth.Person) error {
+	name := strings.ToLower(person.User)
+	row, err := c.bound.Get(ctx, name)
+	if fault.Is(err, fault.NotFound) {
+		if !c.listed(person.User) {
+			return nil
+		}
+		err = c.bindFirst(ctx, name, person)
+		if !fault.Is(err, fault.Exists) {
+			return err
+		}
+		row, err = c.bound.Get(ctx, name) // somebody was faster
+	}
+	if err != nil {
+		return err
+	}
+	if row.Value.Subject == person.Subject {
+		return nil
+	}
+	return &trouble{status: http.StatusForbidden, reason: "login_changed_hands", title: "This name belongs to somebody else here",
+		text: "Another GitHub account signed in here as " + person.User + " before, and GitHub names can change hands. If it is you, ask an administrator to release the name."}
+}
+
+func (c *call) bindFirst(ctx context.Context, name string, person oauth.Person) error {
+	b := Binding{Login: person.User, Subject: person.Subject, At: time.Now()}
+	if _, err := c.bound.Create(ctx, name, b, 0); err != nil {
+		return err
+	}
+	c.note(ctx, journal.Entry{Kind: journal.Audit, Action: "bind_github_login", Door: "browser", User: person.User, Object: person.User,
+		After: person.Subject, Message: "the GitHub login " + person.User + " now means the account " + person.Subject})
+	return nil
+}
+
+// listed reports whether some list names login: the default ones, or those of
+// any host or route.
+func (c *call) listed(login string) bool {
+	in := func(list []string) bool {
+		return slices.ContainsFunc(list, func(n string) bool { return strings.EqualFold(n, login) })
+	}
+	if in(c.opt.Lists) {
+		return true
+	}
+	return slices.ContainsFunc(c.opt.World().Hosts(), func(h *site.Host) bool {
+		p := &h.Proxy
+		return in(p.AuthRequiredUsers) || in(p.OAuthAdminUsers) || in(p.OAuthUserUsers) || in(p.OAuthMCPUsers) ||
+			slices.ContainsFunc(h.Routes(), func(r site.Route) bool { return r.Auth != nil && in(r.Auth.AllowedUsers) })
+	})
+}

@@ -1,0 +1,52 @@
+package signin
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"time"
+
+	"gatehouse/internal/fault"
+	"gatehouse/internal/oauth"
+)
+
+// errWrongPassword stands for a name that does not exist, too: nobody learns
+// which names do.
+var errWrongPassword = errors.New("name or password is not right")
+
+// localProvider signs people in by a password that is kept here.
+type localProvider struct {
+	users  userFinder
+	hasher *Hasher
+	brake  *brake
+}
+
+// userFinder finds local accounts; NotFound where there is none.
+type userFinder interface {
+	User(ctx context.Context, name string) (oauth.User, error)
+}
+
+// Begin is empty: the form on the sign-in page carries the proof.
+func (l localProvider) Begin(attempt) string { return "" }
+
+// Finish compares name and password. It takes as long for a name that does not
+// exist, and longer after wrong tries.
+func (l localProvider) Finish(ctx context.Context, _ attempt, form url.Values) (oauth.Person, error) {
+	name := oauth.UserName(only(form, "name"))
+	if err := l.brake.wait(ctx, name); err != nil {
+		return oauth.Person{}, err
+	}
+	user, err := l.users.User(ctx, name)
+	if err != nil && !fault.Is(err, fault.NotFound) && !fault.Is(err, fault.Invalid) {
+		return oauth.Person{}, err
+	}
+	right, err := l.hasher.Verify(ctx, user.Hash, only(form, "password"))
+	if err != nil {
+		return oauth.Person{}, err
+	}
+	l.brake.note(name, right)
+	if !right {
+		return oauth.Person{}, errWrongPassword
+	}
+	return oauth.LocalPerson(user, time.Now()), nil
+}

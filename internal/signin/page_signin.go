@@ -1,0 +1,127 @@
+package signin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"gatehouse/internal/fault"
+	"gatehouse/internal/journal"
+	"gatehouse/internal/oauth"
+)
+
+// signinPage is the body of the sign-in page: what it is for, and the ways in.
+type signinPage struct {
+	Lead    string
+	Purpose *purpose
+	Problem string // what went wrong with the last try
+	Local   bool   // there are local accounts
+	GitHub  bool
+	Name    string // that was typed last time
+	Errand  []field
+}
+
+// signin is GET /signin. Who is signed in already goes on at once.
+func (p *Pages) signin(c *call) error {
+	e, err := c.errandOf(c.r.URL.Query())
+	if err != nil {
+		return err
+	}
+	if s := c.session(); s != nil {
+		return c.land(e, s.Person, s.ID)
+	}
+	return c.showSignin(http.StatusOK, e, "", "")
+}
+
+func (c *call) showSignin(status int, e errand, problem, name string) error {
+	users, err := c.oauth.Users(c.ctx())
+	if err != nil {
+		return err
+	}
+	body := signinPage{Lead: lead(e), Purpose: c.purposeOf(e), Problem: problem, Name: name, Local: len(users) > 0}
+	if c.asked("created") != "" && problem == "" {
+		body.Lead = "Your account is ready. Sign in with it."
+	}
+	if e.field.Name != "" {
+		body.Errand = []field{e.field}
+	}
+	_, body.GitHub = c.githubFor(e)
+	return c.show(status, pageSignin, view{Title: "Sign in", Data: body})
+}
+
+// lead says in one line what the sign-in is for.
+func lead(e errand) string {
+	switch {
+	case e.start != nil:
+		return "to go on to " + hostPort(e.start.Origin)
+	case e.pending != nil && e.pending.Device != "":
+		return "to connect a device"
+	case e.pending != nil:
+		return "to go on with " + clientName(e.pending)
+	}
+	return "with your account on this installation"
+}
+
+// prove is POST /signin: a local account's form, or the button towards GitHub.
+func (p *Pages) prove(c *call) error {
+	e, err := c.errandOf(c.r.PostForm)
+	if err != nil {
+		return err
+	}
+	switch c.value("provider") {
+	case local:
+		return c.proveLocally(e)
+	case github:
+		return c.leaveFor(e)
+	}
+	return fault.BadField("provider", "must be one of those on the page")
+}
+
+func (c *call) proveLocally(e errand) error {
+	person, err := localProvider{users: c.oauth, hasher: c.hasher, brake: c.brake}.Finish(c.ctx(), attempt{From: c.v.Client}, c.r.PostForm)
+	if errors.Is(err, errWrongPassword) {
+		name := oauth.UserName(c.value("name"))
+		c.note(c.ctx(), journal.Entry{Kind: journal.OAuth, Action: "signin", User: oauth.LocalUser + clip(name), AuthResult: "denied", AuthReason: "wrong_password", AuthType: local})
+		return c.showSignin(http.StatusForbidden, e, "Name or password is not right.", clip(name))
+	}
+	if err != nil {
+		return err
+	}
+	return c.signedIn(e, person)
+}
+
+// clip keeps what somebody typed short enough for a page and the log.
+func clip(s string) string {
+	const most = 64
+	if runes := []rune(s); len(runes) > most {
+		return string(runes[:most])
+	}
+	return s
+}
+
+// signedIn opens a session for a person who has just proved themselves, and
+// sends the browser to the sign-in page again, which now brings it to where the
+// errand leads. A session from before ends, and forms from before stop working:
+// nothing that somebody else put into this browser outlives a sign-in.
+func (c *call) signedIn(e errand, person oauth.Person) error {
+	cookie, err := c.oauth.OpenSession(c.ctx(), c.v, person, "")
+	if err != nil {
+		return err
+	}
+	c.note(c.ctx(), journal.Entry{Kind: journal.OAuth, Action: "signin", User: person.User, AuthResult: "allowed", AuthType: person.Provider})
+	c.endOld(c.ctx())
+	http.SetCookie(c.w, cookie)
+	setCookie(c.w, c.v, cookieBrowser, secret(), 0)
+	redirect(c.w, c.self(e))
+	return nil
+}
+
+func (c *call) endOld(ctx context.Context) {
+	old := c.session()
+	if old == nil {
+		return
+	}
+	if err := c.oauth.EndSession(ctx, old.ID); err != nil {
+		c.log.WarnContext(ctx, "the session before could not be ended", "error", err)
+	}
+}

@@ -1,0 +1,131 @@
+package signin
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"gatehouse/internal/journal"
+	"gatehouse/internal/oauth"
+	"gatehouse/internal/site"
+	"gatehouse/internal/store"
+)
+
+// Options is what Pages need. OAuth, KV, Sealer and World are required.
+type Options struct {
+	OAuth    *oauth.Server
+	KV       store.KV
+	Sealer   oauth.Sealer
+	World    func() *site.World // the present world
+	Recorder journal.Recorder   // nil: events are not recorded
+	Logger   *slog.Logger       // nil: discards
+
+	GitHub GitHubApp // the environment's app; no ClientID: nobody signs in through it
+	Lists  []string  // every name in the default lists: their GitHub logins get bound to a number
+
+	// ProxySecret is the client secret of a proxy's own GitHub app. nil: the
+	// proxy's field holds it readably.
+	ProxySecret func(p *site.Proxy) (string, error)
+
+	Hasher     *Hasher      // nil: one with the recommended cost
+	HTTP       *http.Client // towards providers; nil: one that follows no redirect and gives up after a while
+	RateLimits bool         // bound attempts per address and in all
+}
+
+// Pages is everything people see on the sign-in host, and the hand-over of
+// sessions to other hosts: the target internal:pages. Make it with New.
+type Pages struct {
+	opt     Options
+	oauth   *oauth.Server
+	log     *slog.Logger
+	tickets store.Table[ticket]
+	states  store.Table[trip]
+	onces   store.Table[once]
+	links   store.Table[setupLink]
+	bound   store.Table[Binding]
+	tokens  store.Table[[]byte] // sealed
+	hasher  *Hasher
+	brake   *brake
+	limits  *limiter
+	flight  *flight
+	routes  map[string]page
+}
+
+// New makes the pages. It starts nothing and reads nothing.
+func New(opt Options) (*Pages, error) {
+	if opt.OAuth == nil || opt.KV == nil || opt.Sealer == nil || opt.World == nil {
+		return nil, errors.New("signin: OAuth, KV, Sealer and World are required")
+	}
+	opt.fill()
+	p := &Pages{
+		opt: opt, oauth: opt.OAuth, log: opt.Logger, hasher: opt.Hasher,
+		tickets: store.NewTable[ticket](opt.KV, prefixTicket, "ticket"),
+		states:  store.NewTable[trip](opt.KV, prefixState, "sign-in"),
+		onces:   store.NewTable[once](opt.KV, prefixOnce, "sign-in"),
+		links:   store.NewTable[setupLink](opt.KV, prefixSetup, "setup link"),
+		bound:   store.NewTable[Binding](opt.KV, prefixBinding, "bound GitHub login"),
+		tokens:  store.NewTable[[]byte](opt.KV, prefixToken, "provider's token"),
+		brake:   newBrake(),
+		flight:  newFlight(),
+	}
+	if opt.RateLimits {
+		p.limits = newLimiter(perAddress, perAll)
+	}
+	p.routes = p.mount()
+	return p, nil
+}
+
+func (o *Options) fill() {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Hasher == nil {
+		o.Hasher = NewHasher()
+	}
+	if o.HTTP == nil {
+		o.HTTP = &http.Client{
+			Timeout:       githubPatience,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
+	}
+	if o.ProxySecret == nil {
+		o.ProxySecret = func(p *site.Proxy) (string, error) { return p.GitHubClientSecret, nil }
+	}
+	o.GitHub = o.GitHub.filled()
+}
+
+// Key prefixes of the records in the store. Secrets are in them as SHA-256 only.
+const (
+	prefixTicket  = "oauth:ticket:" // on the way to another host, by hash
+	prefixState   = "signin:state:" // on the way to a provider, by hash
+	prefixOnce    = "signin:once:"  // signed in for one request alone, by hash
+	prefixSetup   = "setup:"        // "link": the first administrator's
+	prefixBinding = "github:login:" // by login in lower case
+)
+
+// Lifetimes of what is on its way.
+const (
+	ticketLifetime = time.Minute
+	tripLifetime   = 10 * time.Minute
+	setupLifetime  = 30 * time.Minute
+)
+
+// Hasher makes the hashes of local accounts' passwords.
+func (p *Pages) Hasher() *Hasher { return p.hasher }
+
+// note writes what happened to the request log.
+func (p *Pages) note(ctx context.Context, e journal.Entry) {
+	if p.opt.Recorder == nil {
+		return
+	}
+	if v := site.VisitFrom(ctx); v != nil {
+		e.RequestID, e.Proxy = v.RequestID, v.Name
+		if v.Client.IsValid() {
+			e.ClientIP = v.Client.Unmap().String()
+		}
+	}
+	e.Time = time.Now()
+	p.opt.Recorder.Write(&e)
+}
