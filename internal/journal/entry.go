@@ -22,8 +22,8 @@ const (
 // do not apply stay zero and are left out. An Entry belongs to the journal from
 // Write on.
 type Entry struct {
-	ID             string    `json:"id"` // set by Write; ordered by time
-	Time           time.Time `json:"time"`
+	ID             string    `json:"id"`   // set by Write; ordered by time
+	Time           time.Time `json:"time"` // set by Write: the end of what happened; it began Duration before
 	Kind           Kind      `json:"kind"`
 	RequestID      string    `json:"request_id,omitempty"`
 	TraceID        string    `json:"trace_id,omitempty"`

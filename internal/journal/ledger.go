@@ -1,0 +1,138 @@
+package journal
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"gatehouse/internal/store"
+)
+
+// ledger is one of the store's logs as the journal knows it: what is not written
+// yet, and the index of what is. Journal.mu guards it.
+type ledger struct {
+	name    string
+	sync    bool // each block is safe before Append returns
+	pending []item
+	loaded  bool // the index knows the blocks of earlier runs
+
+	segments []*segment
+	known    map[string]struct{} // ids of the blocks in segments
+	rows     int
+	floor    int64 // entries up to it are gone, whatever the store still has
+}
+
+// item is an entry on its way to the store.
+type item struct {
+	entry *Entry
+	at    position
+}
+
+func newLedger(name string, sync bool) *ledger {
+	return &ledger{name: name, sync: sync, known: make(map[string]struct{})}
+}
+
+func (l *ledger) knows(id string) bool {
+	_, known := l.known[id]
+	return known
+}
+
+// add puts a block into the index.
+func (l *ledger) add(s *segment) {
+	if l.knows(s.blocks[0].id) || s.last <= l.floor {
+		return
+	}
+	l.known[s.blocks[0].id] = struct{}{}
+	l.rows += s.rows
+	if n := len(l.segments); n > 0 && l.segments[n-1].rows+s.rows <= mergeRows {
+		l.segments[n-1] = l.segments[n-1].join(s)
+		return
+	}
+	l.segments = append(l.segments, s)
+}
+
+// raise lets all segments go that end at or before floor.
+func (l *ledger) raise(floor int64) {
+	l.floor = max(l.floor, floor)
+	l.segments = slices.DeleteFunc(slices.Clone(l.segments), func(s *segment) bool {
+		if s.last > l.floor {
+			return false
+		}
+		l.rows -= s.rows
+		for _, b := range s.blocks {
+			delete(l.known, b.id)
+		}
+		return true
+	})
+}
+
+// surplus is the time up to which entries are more than max in all.
+func (l *ledger) surplus(most int) (floor int64, any bool) {
+	byAge := slices.SortedFunc(slices.Values(l.segments), func(a, b *segment) int { return int(min(max(a.last-b.last, -1), 1)) })
+	rows := l.rows
+	for _, s := range byAge {
+		if rows <= most {
+			break
+		}
+		rows -= s.rows
+		floor, any = s.last, true
+	}
+	return floor, any
+}
+
+// learn takes up a block that the store has.
+func (j *Journal) learn(l *ledger, b store.Block) {
+	j.mu.RLock()
+	known := l.knows(b.ID)
+	j.mu.RUnlock()
+	if known {
+		return
+	}
+	if floor, ok := floorOf(b.Data); ok {
+		j.mu.Lock()
+		l.raise(floor)
+		j.mu.Unlock()
+		return
+	}
+	opened, err := j.codec.open(b.Data)
+	if err != nil {
+		j.unreadable.Add(1)
+		return
+	}
+	s := segmentOf(b.ID, opened)
+	j.mu.Lock()
+	l.add(s)
+	j.mu.Unlock()
+}
+
+// load makes sure that the index knows what the store holds.
+func (j *Journal) load(ctx context.Context) error {
+	j.mu.RLock()
+	loaded := j.requests.loaded && j.audits.loaded
+	j.mu.RUnlock()
+	if loaded {
+		return nil
+	}
+	j.flushing.Lock()
+	defer j.flushing.Unlock()
+	for _, l := range j.ledgers() {
+		if l.loaded { // written under flushing too
+			continue
+		}
+		if err := j.scan(ctx, l, time.Now().Add(-j.keep(l))); err != nil {
+			return err
+		}
+		j.mu.Lock()
+		l.loaded = true
+		j.mu.Unlock()
+	}
+	return nil
+}
+
+// scan learns the store's blocks from a time on. flushing is held.
+func (j *Journal) scan(ctx context.Context, l *ledger, from time.Time) error {
+	return j.log.Range(ctx, l.name, from, time.Time{}, true, func(b store.Block) bool {
+		j.learn(l, b)
+		return ctx.Err() == nil
+	})
+}

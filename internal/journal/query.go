@@ -1,0 +1,332 @@
+package journal
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gatehouse/internal/fault"
+)
+
+// Query says which entries are wanted. All that is given must hold. The JSON
+// names are those of the API's query parameters.
+type Query struct {
+	Q       string    `json:"q,omitempty"`        // field:value terms and free text; see docs
+	Hours   float64   `json:"hours,omitempty"`    // the last so many hours; not with Since
+	Since   time.Time `json:"since,omitzero"`     // from then on
+	Until   time.Time `json:"until,omitzero"`     // up to then, itself not
+	Proxy   string    `json:"proxy,omitempty"`    // hostname
+	IP      string    `json:"ip,omitempty"`       // the client's address
+	User    string    `json:"user,omitempty"`     //
+	Client  string    `json:"client,omitempty"`   // OAuth client
+	Status  string    `json:"status,omitempty"`   // "404" or "4xx"
+	Method  string    `json:"method,omitempty"`   //
+	Path    string    `json:"path,omitempty"`     // exact, "/api/*" for what begins so, "/users/:id" for a pattern
+	Kind    Kind      `json:"kind,omitempty"`     //
+	Session string    `json:"session,omitempty"`  //
+	RouteID string    `json:"route_id,omitempty"` //
+	Errors  bool      `json:"errors,omitempty"`   // those that Failed
+	SlowMS  float64   `json:"slow_ms,omitempty"`  // those that took longer, milliseconds
+	Limit   int       `json:"limit,omitempty"`    // entries in the answer; 100, at most 1000
+	Cursor  string    `json:"cursor,omitempty"`   // from the page before
+}
+
+// Bounds and defaults of a Query.
+const (
+	DefaultLimit = 100
+	MaxLimit     = 1000
+	maxQueryText = 1024 // bytes of Q
+	maxTerms     = 16
+)
+
+// plan is a Query made ready: what the index can tell, and what only the entry can.
+type plan struct {
+	conditions []condition
+	slow       uint8 // least durationClass
+	terms      []term
+	texts      []string // lower case; each must be somewhere in the entry
+
+	errors    bool
+	slowMS    float64
+	auditOnly bool // the kind says which log
+	noAudit   bool
+
+	since, until int64     // nanoseconds; since is in, until is out
+	before       *position // the cursor
+	limit        int
+}
+
+// condition is a range of values that an indexed field must be in.
+type condition struct {
+	field  int // of indexed
+	lo, hi uint32
+}
+
+// term is a field that must have a value; the index's hashes can collide, so
+// terms are checked on the entries themselves too.
+type term struct {
+	column *textColumn
+	match  func(string) bool
+}
+
+// plan checks q and makes it ready; Invalid names each bad field.
+func (q Query) plan() (*plan, error) {
+	var bad fault.Rules
+	p := &plan{errors: q.Errors, slowMS: q.SlowMS, limit: q.Limit}
+	p.window(q, &bad)
+	for _, f := range [...]struct{ name, value string }{
+		{"proxy", q.Proxy}, {"ip", q.IP}, {"user", q.User}, {"client", q.Client}, {"status", q.Status}, {"method", q.Method},
+		{"path", q.Path}, {"kind", string(q.Kind)}, {"session", q.Session}, {"route_id", q.RouteID},
+	} {
+		if f.value != "" {
+			p.filter(f.name, f.value, f.name, &bad)
+		}
+	}
+	p.text(q.Q, &bad)
+	if q.SlowMS < 0 || q.SlowMS != q.SlowMS {
+		bad.Add("slow_ms", "must be a number of milliseconds, 0 or more")
+	}
+	p.slow = durationClass(micros(q.SlowMS))
+	if q.Limit < 0 || q.Limit > MaxLimit {
+		bad.Add("limit", "must be from 1 to %d", MaxLimit)
+	}
+	if p.limit == 0 {
+		p.limit = DefaultLimit
+	}
+	if q.Cursor != "" {
+		at, err := parseID("cursor", q.Cursor)
+		if err != nil {
+			bad.Add("cursor", "is not one that an answer gave")
+		}
+		p.before = &at
+	}
+	return p, bad.Err()
+}
+
+// maxHours is more than any log is kept.
+const maxHours = 24 * 366 * 10
+
+func (p *plan) window(q Query, bad *fault.Rules) {
+	if !(q.Hours >= 0 && q.Hours <= maxHours) {
+		bad.Add("hours", "must be a number from 0 to %d", maxHours)
+	}
+	if q.Hours > 0 && !q.Since.IsZero() {
+		bad.Add("hours", "can't be given together with since")
+	}
+	if !q.Since.IsZero() && !q.Until.IsZero() && q.Until.Before(q.Since) {
+		bad.Add("until", "must not be before since")
+	}
+	since := q.Since
+	if q.Hours > 0 {
+		since = time.Now().Add(-time.Duration(q.Hours * float64(time.Hour)))
+	}
+	p.since, p.until = bound(since, 0), bound(q.Until, 1<<63-1)
+}
+
+// bound is t in nanoseconds, zero meaning open.
+func bound(t time.Time, open int64) int64 {
+	switch {
+	case t.IsZero():
+		return open
+	case t.Year() < 1970:
+		return 0
+	case t.Year() > 2200:
+		return 1<<63 - 1
+	}
+	return t.UnixNano()
+}
+
+// aliases are the short names of fields.
+var aliases = map[string]string{
+	"ip": "client_ip", "client": "client_id", "route": "route_id", "request": "request_id", "host": "client_hostname",
+	"trace": "trace_id", "agent": "user_agent",
+}
+
+// filter demands that the field called name has a value; at is where the caller
+// gave it, for messages.
+func (p *plan) filter(name, value, at string, bad *fault.Rules) {
+	if full, short := aliases[name]; short {
+		name = full
+	}
+	switch name {
+	case "status":
+		p.status(value, at, bad)
+	case "path":
+		p.path(value)
+	case "client_ip":
+		addr, err := netip.ParseAddr(value)
+		if err != nil {
+			bad.Add(at, "must be an IP address, not %q", Printable(value))
+			return
+		}
+		p.equals(name, addr.Unmap().String())
+	case "kind":
+		p.kind(Kind(strings.ToLower(value)), at, bad)
+	case "method", "level":
+		p.equals(name, strings.ToUpper(value))
+	case "proxy":
+		p.equals(name, strings.ToLower(strings.TrimSuffix(value, ".")))
+	default:
+		p.equals(name, value)
+	}
+}
+
+func (p *plan) kind(k Kind, at string, bad *fault.Rules) {
+	if !slices.Contains([]Kind{Request, OAuth, MCP, Audit, System}, k) {
+		bad.Add(at, "must be one of request, oauth, mcp, audit, system")
+		return
+	}
+	p.auditOnly, p.noAudit = p.auditOnly || k == Audit, p.noAudit || k != Audit
+	p.equals("kind", string(k))
+}
+
+func (p *plan) status(value, at string, bad *fault.Rules) {
+	lo, hi, ok := statusRange(value)
+	if !ok {
+		bad.Add(at, `must be a status like 404 or a class like 4xx, not %q`, Printable(value))
+		return
+	}
+	p.conditions = append(p.conditions, condition{indexOf(colStatus), lo, hi})
+	p.terms = append(p.terms, term{column("status"), func(s string) bool { n := hashStatus(s); return lo <= n && n <= hi }})
+}
+
+func statusRange(s string) (lo, hi uint32, ok bool) {
+	if len(s) != 3 || s[0] < '1' || s[0] > '9' {
+		return 0, 0, false
+	}
+	if strings.EqualFold(s[1:], "xx") {
+		lo = uint32(s[0]-'0') * 100
+		return lo, lo + 99, true
+	}
+	n, err := strconv.ParseUint(s, 10, 16)
+	return uint32(n), uint32(n), err == nil
+}
+
+func (p *plan) path(value string) {
+	if prefix, open := strings.CutSuffix(value, "*"); open {
+		p.terms = append(p.terms, term{column("path"), func(s string) bool { return strings.HasPrefix(s, prefix) }})
+		return
+	}
+	if strings.Contains(value, "/:id") {
+		p.demand(patternField, hashText(value))
+		p.terms = append(p.terms, term{column("path"), func(s string) bool { return Pattern(s) == value }})
+		return
+	}
+	p.equals("path", value)
+}
+
+// equals demands an exact value of the column called name, "x*" what begins so.
+func (p *plan) equals(name, value string) {
+	c := column(name)
+	if prefix, open := strings.CutSuffix(value, "*"); open && prefix != "" {
+		p.terms = append(p.terms, term{c, func(s string) bool { return strings.HasPrefix(s, prefix) }})
+		return
+	}
+	if i := indexOf(c.id); i >= 0 {
+		p.demand(i, hashText(value))
+	}
+	p.terms = append(p.terms, term{c, func(s string) bool { return s == value }})
+}
+
+func (p *plan) demand(field int, hash uint32) {
+	p.conditions = append(p.conditions, condition{field, hash, hash})
+}
+
+// indexOf is the index's field for a column, -1 without.
+func indexOf(id columnID) int {
+	for i, f := range indexed {
+		if f.column == id {
+			return i
+		}
+	}
+	return -1
+}
+
+// column is the column called name; nil without.
+func column(name string) *textColumn {
+	i := slices.IndexFunc(textColumns, func(c textColumn) bool { return c.name == name })
+	if i < 0 {
+		return nil
+	}
+	return &textColumns[i]
+}
+
+// text reads Q: terms are parted by blanks, "…" keeps them together, name:value
+// is a field, all else must be in the entry's text in any case.
+func (p *plan) text(q string, bad *fault.Rules) {
+	if len(q) > maxQueryText {
+		bad.Add("q", "must be at most %d bytes long", maxQueryText)
+		return
+	}
+	words, err := splitWords(q)
+	if err || len(words) > maxTerms {
+		bad.Add("q", `must be at most %d terms, each quotation closed with "`, maxTerms)
+		return
+	}
+	for _, w := range words {
+		p.word(w, bad)
+	}
+}
+
+func (p *plan) word(w word, bad *fault.Rules) {
+	name, value, isTerm := strings.Cut(w.text, ":")
+	if w.quoted || !isTerm || !isFieldName(name) || strings.HasPrefix(value, "//") {
+		p.texts = append(p.texts, strings.ToLower(w.text))
+		return
+	}
+	switch _, short := aliases[name]; {
+	case value == "":
+		bad.Add("q", "the term %s: has no value", name)
+	case short || column(name) != nil:
+		p.filter(name, value, "q", bad)
+	case name == "errors" || name == "is_error":
+		p.errors = true
+	default:
+		bad.Add("q", `there is no field %q; quote the term to search for it as text`, Printable(name))
+	}
+}
+
+func isFieldName(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c != '_' && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+type word struct {
+	text   string
+	quoted bool
+}
+
+// splitWords parts s at blanks outside of quotations; unclosed is true when one
+// has no end. name:"a b" is one word.
+func splitWords(s string) (words []word, unclosed bool) {
+	var text strings.Builder
+	inside, some, whole := false, false, false
+	end := func() {
+		if some {
+			words = append(words, word{text.String(), whole})
+		}
+		text.Reset()
+		some, whole = false, false
+	}
+	for _, r := range s {
+		switch {
+		case r == '"':
+			inside = !inside
+			whole = whole || text.Len() == 0
+			some = true
+		case !inside && (r == ' ' || r == '\t' || r == '\n' || r == '\r'):
+			end()
+		default:
+			text.WriteRune(r)
+			some = true
+		}
+	}
+	end()
+	return slices.DeleteFunc(words, func(w word) bool { return w.text == "" }), inside
+}
