@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -71,16 +72,22 @@ func tooMany(wait time.Duration) *Error {
 // asError is what a client may know of a failure: an Error as it is, trouble
 // with the store as 503, everything else as 500.
 func asError(err error) *Error {
-	switch e := err.(type) {
-	case *Error:
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
-	case *fault.Error:
-		if e.Kind == fault.Unavailable {
-			return &Error{Code: "temporarily_unavailable", Description: "The server can not reach its store: come back in a moment",
-				Status: http.StatusServiceUnavailable, RetryAfter: max(e.RetryAfter, time.Second), Cause: err}
-		}
+	}
+	if e, ok := errors.AsType[*fault.Error](err); ok && e.Kind == fault.Unavailable {
+		return &Error{Code: "temporarily_unavailable", Description: "The server can not reach its store: come back in a moment",
+			Status: http.StatusServiceUnavailable, RetryAfter: max(e.RetryAfter, time.Second), Cause: err}
 	}
 	return &Error{Code: "server_error", Description: "Something went wrong here", Status: http.StatusInternalServerError, Cause: err}
+}
+
+// reasonOf is the exact reason of a refusal; empty for none.
+func reasonOf(err error) string {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.reason()
+	}
+	return ""
 }
 
 func (e *Error) values() url.Values {

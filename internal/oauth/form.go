@@ -101,7 +101,7 @@ func (f form) resource() (string, error) {
 // scopes are the scopes asked for, each once; nil: none.
 func (f form) scopes() []string {
 	var scopes []string
-	for _, s := range strings.Fields(f.get("scope")) {
+	for s := range strings.FieldsSeq(f.get("scope")) {
 		scopes = withScope(scopes, s)
 	}
 	return scopes

@@ -103,7 +103,7 @@ func (s *Server) useCode(ctx context.Context, name string, check func(*code, tim
 		if k.Used {
 			return code{}, s.replayed(ctx, name, row, refusal)
 		}
-		if e, ok := refusal.(*Error); ok && e.Reason != "pkce_wrong" {
+		if refusal != nil && reasonOf(refusal) != "pkce_wrong" {
 			return code{}, refusal
 		}
 		k.Used = true
@@ -125,8 +125,8 @@ func (s *Server) useCode(ctx context.Context, name string, check func(*code, tim
 // have been right but for that, what the code gave is ended: two have it.
 func (s *Server) replayed(ctx context.Context, name string, row store.Row[code], refusal error) error {
 	again := invalidGrant("code_replayed", "the code was used already; what it gave has been revoked")
-	if e, ok := refusal.(*Error); ok && e.Reason != "code_expired" && e.Reason != "pkce_wrong" && e.Reason != "code_redirect" {
-		return invalidGrant(e.Reason, "the code was used already")
+	if reason := reasonOf(refusal); reason == "code_issuer" || reason == "code_client" {
+		return invalidGrant(reason, "the code was issued to another client")
 	}
 	k := row.Value
 	if !k.Replayed {

@@ -104,8 +104,8 @@ func (j *judge) excluded() site.Verdict {
 	if token == "" {
 		return j.finish(4, verdict)
 	}
-	e, err := j.s.verify(token, j.v.Client, j.now)
-	if err == nil {
+	e, bad := j.s.verify(token, j.v.Client, j.now)
+	if bad == nil {
 		j.owned = true
 		if j.tokenFits(e) == nil {
 			verdict.Principal = j.tokenPrincipal(e)
@@ -151,12 +151,11 @@ func (j *judge) identify() (verdict site.Verdict, done bool) {
 // byToken is step 6. In passthrough mode a token that is not ours is no
 // credential and goes on to the target.
 func (j *judge) byToken(token string) (verdict site.Verdict, done bool) {
-	e, err := j.s.verify(token, j.v.Client, j.now)
-	if err == nil {
-		err = j.tokenFits(e)
+	e, bad := j.s.verify(token, j.v.Client, j.now)
+	if bad == nil {
+		bad = j.tokenFits(e)
 	}
-	if err != nil {
-		bad := err.(*badToken)
+	if bad != nil {
 		if j.set.on && j.set.mode == site.ModePassthrough && !j.set.mcp && !bad.ours {
 			j.note(5, "the bearer token is not one of ours: "+bad.reason)
 			return verdict, false
@@ -174,7 +173,7 @@ func (j *judge) byToken(token string) (verdict site.Verdict, done bool) {
 }
 
 // tokenFits reports why a verified token does not count on this host.
-func (j *judge) tokenFits(e *entry) error {
+func (j *judge) tokenFits(e *entry) *badToken {
 	if b := e.bound.Load(); b != nil && j.holds(b) {
 		return nil
 	}

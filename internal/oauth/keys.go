@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"gatehouse/internal/fault"
@@ -131,12 +132,7 @@ func (s *Server) importKey(ctx context.Context) error {
 
 func (ring *keyring) has(key *rsa.PrivateKey) bool {
 	id := thumbprint(&key.PublicKey)
-	for _, imported := range ring.record.Imported {
-		if imported == id {
-			return true
-		}
-	}
-	return ring.byID[id] != nil
+	return slices.Contains(ring.record.Imported, id) || ring.byID[id] != nil
 }
 
 // changeKeys changes the stored keyring and takes the new one into use.

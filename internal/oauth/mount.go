@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"gatehouse/internal/site"
@@ -81,12 +82,12 @@ func (s *Server) mount() http.Handler {
 			notFound(w)
 			return
 		}
-		s.answer(e, &request{Request: r, visit: v, place: s.placeOf(v), w: w})
+		s.answer(r.Context(), e, &request{Request: r, visit: v, place: s.placeOf(v), w: w})
 	})
 }
 
 // answer runs an endpoint: method, CORS, bounds, then its own work.
-func (s *Server) answer(e endpoint, r *request) {
+func (s *Server) answer(ctx context.Context, e endpoint, r *request) {
 	if e.cors {
 		r.w.Header().Set("Access-Control-Allow-Origin", "*")
 		r.w.Header().Set("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After")
@@ -95,7 +96,7 @@ func (s *Server) answer(e endpoint, r *request) {
 			return
 		}
 	}
-	if !allows(e.methods, r.Method) {
+	if !slices.Contains(e.methods, r.Method) {
 		r.w.Header().Set("Allow", strings.Join(e.methods, ", "))
 		refusal := invalidRequest("This endpoint takes " + strings.Join(e.methods, " or "))
 		refusal.Status = http.StatusMethodNotAllowed
@@ -104,13 +105,13 @@ func (s *Server) answer(e endpoint, r *request) {
 	}
 	if e.limit != nil {
 		if wait := e.limit.take(r.from()); wait > 0 {
-			s.fail(e, r, tooMany(wait))
+			s.fail(ctx, e, r, tooMany(wait))
 			return
 		}
 	}
 	r.Body = http.MaxBytesReader(r.w, r.Body, maxBody)
-	if err := e.serve(s, r.Context(), r); err != nil {
-		s.fail(e, r, err)
+	if err := e.serve(s, ctx, r); err != nil {
+		s.fail(ctx, e, r, err)
 	}
 }
 
@@ -119,9 +120,9 @@ const maxBody = 64 << 10
 
 // fail writes an error and notes it. Attempts that fail are bounded too; those
 // that succeed never are.
-func (s *Server) fail(e endpoint, r *request, err error) {
+func (s *Server) fail(ctx context.Context, e endpoint, r *request, err error) {
 	known := asError(err)
-	s.noteFlow(r.Context(), step{action: e.action, client: r.PostForm.Get("client_id"), failed: known})
+	s.noteFlow(ctx, step{action: e.action, client: r.PostForm.Get("client_id"), failed: known})
 	if known.Status >= 400 && known.Status < 500 && known.Status != http.StatusTooManyRequests && !expected(known) {
 		if wait := s.limits.failed.take(r.from()); wait > 0 {
 			known = tooMany(wait)
@@ -133,15 +134,6 @@ func (s *Server) fail(e endpoint, r *request, err error) {
 // expected reports whether an error is part of an ordinary flow: a device that
 // waits for its person.
 func expected(e *Error) bool { return e.Code == "authorization_pending" || e.Code == "slow_down" }
-
-func allows(methods []string, method string) bool {
-	for _, m := range methods {
-		if m == method {
-			return true
-		}
-	}
-	return false
-}
 
 // preflight answers a CORS preflight: any origin, any header, no credentials.
 func preflight(r *request, methods []string) {

@@ -51,14 +51,23 @@ func (s *Server) revokeOwned(ctx context.Context, r *request, c *Client, token s
 		}
 		return s.endGrant(ctx, id)
 	}
-	e, err := s.verify(token, r.from(), s.now())
-	if err != nil {
+	e := s.read(token, r.from())
+	if e == nil {
 		return nil
 	}
 	if claims := e.token.claims; claims.ClientID != c.ID || claims.Issuer != r.place.issuer {
 		return notYours
 	}
 	return s.mark(ctx, RevokeToken, e.token.claims.ID)
+}
+
+// read is a verified access token of ours; nil for anything else.
+func (s *Server) read(token string, from netip.Addr) *entry {
+	e, bad := s.verify(token, from, s.now())
+	if bad != nil {
+		return nil
+	}
+	return e
 }
 
 // introspection is what is told of a token (RFC 7662): never more than it says
@@ -89,8 +98,7 @@ func (s *Server) introspect(ctx context.Context, r *request) error {
 		return err
 	}
 	if p.method == authNone {
-		e := refusedClient("client_not_confidential", "Introspection needs a client that authenticates itself", true)
-		return e
+		return refusedClient("client_not_confidential", "Introspection needs a client that authenticates itself", true)
 	}
 	c, err := s.authenticate(ctx, r, f)
 	if err != nil {
@@ -112,8 +120,8 @@ func (s *Server) inspect(ctx context.Context, r *request, c *Client, token strin
 	if id, ok := s.refreshGrant(token); ok {
 		return s.inspectRefresh(ctx, r, c, id, hashed(token))
 	}
-	e, err := s.verify(token, r.from(), s.now())
-	if err != nil || e.token.claims.Issuer != r.place.issuer || s.revokedToken(e.token) {
+	e := s.read(token, r.from())
+	if e == nil || e.token.claims.Issuer != r.place.issuer || s.revokedToken(e.token) {
 		return introspection{}, nil
 	}
 	t := e.token.claims
@@ -153,11 +161,10 @@ func (s *Server) inspectRefresh(ctx context.Context, r *request, c *Client, id, 
 	return answer, nil
 }
 
-// SeenInClear ends the token that a request carried over plain HTTP, where
+// SeenInClear ends a bearer token that a request carried over plain HTTP, where
 // anybody on the way could read it. It does not wait: Run does the work.
-func (s *Server) SeenInClear(_ *site.Visit, r *http.Request) {
-	token, _ := bearer(r)
-	if token == "" || !s.looksOurs(token) {
+func (s *Server) SeenInClear(_ *site.Visit, token string) {
+	if !s.looksOurs(token) {
 		return
 	}
 	select {
@@ -178,8 +185,8 @@ func (s *Server) revokeExposed(ctx context.Context) {
 }
 
 func (s *Server) revokeSeen(ctx context.Context, token string) {
-	e, err := s.verify(token, netip.IPv4Unspecified(), s.now())
-	if err != nil || s.revokedToken(e.token) {
+	e := s.read(token, netip.IPv4Unspecified())
+	if e == nil || s.revokedToken(e.token) {
 		return
 	}
 	c := e.token.claims

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"gatehouse/internal/fault"
-	"gatehouse/internal/principal"
 	"gatehouse/internal/site"
 )
 
@@ -332,13 +331,4 @@ func (s *Server) endSession(ctx context.Context, id string) error {
 		return err
 	}
 	return nil
-}
-
-// principal is who a session speaks for on its host, with the scopes given.
-func (e *Session) principal(resource string, scopes, groups []string) *principal.Principal {
-	p := &e.Person
-	return &principal.Principal{
-		Subject: p.Subject, User: p.User, Email: p.Email, Name: p.Name, Groups: groups, Scopes: scopes, Resource: resource,
-		AuthType: principal.Session, SessionID: e.ID, ParentID: e.Parent, IssuedAt: e.CreatedAt, Expires: e.CreatedAt.Add(sessionLife), AuthTime: p.AuthTime,
-	}
 }

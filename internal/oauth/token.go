@@ -1,7 +1,6 @@
 package oauth
 
 import (
-	"context"
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/json"
@@ -116,7 +115,7 @@ type verified struct {
 // times. The result is remembered by the token's SHA-256, so that the same token
 // costs RSA once. It always tells whether the token is one of ours, even where
 // it does not count any more.
-func (s *Server) verify(token string, from netip.Addr, now time.Time) (*entry, error) {
+func (s *Server) verify(token string, from netip.Addr, now time.Time) (*entry, *badToken) {
 	sum := sha256.Sum256([]byte(token))
 	if e := s.verified.get(sum, now); e != nil && e.token != nil {
 		return e, nil
@@ -124,14 +123,14 @@ func (s *Server) verify(token string, from netip.Addr, now time.Time) (*entry, e
 	if len(token) > maxToken {
 		return nil, badFormat
 	}
-	v, err := s.verifyFresh(token, from, now)
-	if err != nil {
-		return nil, err
+	v, bad := s.verifyFresh(token, from, now)
+	if bad != nil {
+		return nil, bad
 	}
 	return s.verified.put(sum, &entry{token: v, until: v.expires}), nil
 }
 
-func (s *Server) verifyFresh(token string, from netip.Addr, now time.Time) (*verified, error) {
+func (s *Server) verifyFresh(token string, from netip.Addr, now time.Time) (*verified, *badToken) {
 	ring := s.keys.Load()
 	var kid string
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{"RS256"}), jwt.WithoutClaimsValidation(), jwt.WithStrictDecoding())
@@ -155,8 +154,8 @@ func (s *Server) verifyFresh(token string, from netip.Addr, now time.Time) (*ver
 		}
 		return nil, badFormat
 	}
-	if err := c.check(now); err != nil {
-		return nil, err
+	if bad := c.check(now); bad != nil {
+		return nil, bad
 	}
 	return &verified{claims: c, kid: kid, expires: time.Unix(*c.Expires, 0), issued: time.Unix(*c.Issued, 0)}, nil
 }
@@ -192,7 +191,7 @@ func (s *Server) keyFor(ring *keyring, t *jwt.Token, from netip.Addr, now time.T
 }
 
 // check is the part of the rules that a token alone decides.
-func (c *claims) check(now time.Time) error {
+func (c *claims) check(now time.Time) *badToken {
 	switch {
 	case c.Expires == nil, c.Issued == nil, c.Subject == "", c.ClientID == "", c.ID == "", c.Issuer == "", len(c.Audience) == 0:
 		return badClaims
@@ -271,11 +270,11 @@ func (v *verified) principal(scopes []string) *principal.Principal {
 
 // VerifyToken reads an access token of ours as introspection does: its claims
 // say which issuer and resource it is for; the caller decides whether they fit.
-func (s *Server) VerifyToken(_ context.Context, token string) (*principal.Principal, error) {
+func (s *Server) VerifyToken(token string) (*principal.Principal, error) {
 	now := s.now()
-	e, err := s.verify(token, netip.Addr{}, now)
-	if err != nil {
-		return nil, err
+	e, bad := s.verify(token, netip.Addr{}, now)
+	if bad != nil {
+		return nil, bad
 	}
 	if s.revokedToken(e.token) {
 		return nil, badRevoked

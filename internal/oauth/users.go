@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -56,9 +57,7 @@ func (r *roll) counts(user string, made time.Time) bool {
 func (r *roll) set(name string, st *standing) {
 	next := map[string]standing{}
 	if all := r.accounts.Load(); all != nil {
-		for k, v := range *all {
-			next[k] = v
-		}
+		maps.Copy(next, *all)
 	}
 	if st == nil {
 		delete(next, name)
