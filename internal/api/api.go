@@ -62,6 +62,7 @@ type extra struct {
 func (a *API) extras() []extra {
 	return []extra{
 		{"/events", "Changes as they happen, as server-sent events.", "text/event-stream", control.User, a.events},
+		{"/logs/follow", "Log entries as they come, as server-sent events; the query narrows as in /logs/search.", "text/event-stream", control.User, a.follow},
 		{"/openapi.json", "This API as OpenAPI 3.1.", "application/json", control.User, a.serveOpenAPI},
 		{"/docs", "This API as a page.", "text/html", control.User, a.serveDocs},
 	}

@@ -12,9 +12,12 @@ import (
 	"testing"
 
 	"gatehouse/internal/control"
+	"gatehouse/internal/fault"
 	"gatehouse/internal/journal"
+	"gatehouse/internal/oauth"
 	"gatehouse/internal/principal"
 	"gatehouse/internal/roster"
+	"gatehouse/internal/signin"
 	"gatehouse/internal/site"
 	"gatehouse/internal/store"
 	"gatehouse/internal/store/boltstore"
@@ -28,20 +31,38 @@ type system struct {
 	api     *API
 	store   *boltstore.Store
 	roster  *roster.Roster
+	oauth   *oauth.Server
 	journal *recorder
 	origins site.Origins
 }
 
+// recorder is the journal, which also remembers what was written, as it was.
 type recorder struct {
+	*journal.Journal
 	mu      sync.Mutex
 	entries []journal.Entry
 }
 
 func (r *recorder) Write(e *journal.Entry) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.entries = append(r.entries, *e)
+	r.mu.Unlock()
+	r.Journal.Write(e)
 }
+
+// quickHasher spares tests the cost of argon2id; its rule is the real one's.
+type quickHasher struct{}
+
+func (quickHasher) Hash(_ context.Context, name, password string) (string, error) {
+	if rule := signin.ValidPassword(name, password); rule != "" {
+		return "", fault.BadField("password", "%s", rule)
+	}
+	return "hash", nil
+}
+
+type someNames struct{}
+
+func (someNames) Known(t site.Target) bool { return t.Kind == site.TargetStdio && t.Name == "files" }
 
 func (r *recorder) last() journal.Entry {
 	r.mu.Lock()
@@ -65,7 +86,7 @@ var callers = map[string]*principal.Principal{
 
 func start(t *testing.T) *system {
 	t.Helper()
-	s := &system{t: t, journal: &recorder{}, origins: site.Origins{BaseDomain: "localhost", HTTPPort: 80, HTTPSPort: 443}}
+	s := &system{t: t, origins: site.Origins{BaseDomain: "localhost", HTTPPort: 80, HTTPSPort: 443}}
 	var err error
 	if s.store, err = boltstore.Open(t.TempDir(), boltstore.Options{}); err != nil {
 		t.Fatal(err)
@@ -75,9 +96,20 @@ func start(t *testing.T) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := slog.New(slog.DiscardHandler)
+	log, levels := journal.NewLogger(io.Discard, "json", slog.LevelInfo)
+	entries, err := journal.New(s.store, journal.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.journal = &recorder{Journal: entries}
 	s.roster = roster.New(s.store, s.origins, func(*site.World) {}, log)
-	s.control = control.New(control.Deps{Store: s.store, Sealer: sealer, Worlds: s.roster, Origins: s.origins, Journal: s.journal, Log: log, Node: "one", Release: "test"})
+	s.oauth, err = oauth.New(oauth.Options{KV: s.store, Sealer: sealer, World: s.roster.World, Recorder: s.journal})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.control = control.New(control.Deps{Store: s.store, Sealer: sealer, Worlds: s.roster, Origins: s.origins, Journal: s.journal, Levels: levels,
+		OAuth: s.oauth, Hasher: quickHasher{}, Names: someNames{}, Log: log, Node: "one", Release: "test",
+		Loops: func(_ context.Context, t site.Target) bool { host, _ := t.Address(); return host == "127.0.0.99" }})
 	ctx, cancel := context.WithCancel(t.Context())
 	if err := s.control.EnsureBuiltIns(ctx); err != nil {
 		t.Fatal(err)
@@ -85,9 +117,14 @@ func start(t *testing.T) *system {
 	if err := s.roster.Load(ctx); err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = s.roster.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-done })
+	if err := s.oauth.Load(ctx); err != nil {
+		t.Fatal(err)
+	}
+	var running sync.WaitGroup
+	for _, run := range []func(context.Context) error{s.roster.Run, s.oauth.Run, entries.Run} {
+		running.Go(func() { _ = run(ctx) })
+	}
+	t.Cleanup(func() { cancel(); running.Wait() })
 	s.serve()
 	return s
 }

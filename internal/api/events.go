@@ -5,7 +5,9 @@ import (
 	"net/http"
 	"time"
 
+	"gatehouse/internal/control"
 	"gatehouse/internal/fault"
+	"gatehouse/internal/journal"
 )
 
 // heartbeat is how often a silent stream says that it lives.
@@ -18,22 +20,48 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return stream(a, w, r, func(write func(kind string, data any) error, beat <-chan time.Time) error {
-		for {
-			select {
-			case e, ok := <-events:
-				if !ok {
-					return nil
-				}
-				if err := write(e.Kind, e); err != nil {
-					return err
-				}
-			case <-beat:
-				if err := write("", nil); err != nil {
-					return err
-				}
+		return relay(events, beat, write, func(e control.Event) string { return e.Kind })
+	})
+}
+
+// follow streams the entries that match the query, which is that of get_logs.
+func (a *API) follow(w http.ResponseWriter, r *http.Request) error {
+	search := a.control.Operation("get_logs")
+	raw, err := arguments(w, r, search)
+	if err != nil {
+		return err
+	}
+	in, err := search.Decode(raw)
+	if err != nil {
+		return err
+	}
+	entries, err := a.control.FollowLogs(r.Context(), in.(journal.Query)) //nolint:forcetypeassert // the argument of get_logs
+	if err != nil {
+		return err
+	}
+	return stream(a, w, r, func(write func(kind string, data any) error, beat <-chan time.Time) error {
+		return relay(entries, beat, write, func(*journal.Entry) string { return "log" })
+	})
+}
+
+// relay writes what comes, and heartbeats between, until the channel is closed
+// or the client gone.
+func relay[T any](items <-chan T, beat <-chan time.Time, write func(kind string, data any) error, kind func(T) string) error {
+	for {
+		select {
+		case item, ok := <-items:
+			if !ok {
+				return nil
+			}
+			if err := write(kind(item), item); err != nil {
+				return err
+			}
+		case <-beat:
+			if err := write("", nil); err != nil {
+				return err
 			}
 		}
-	})
+	}
 }
 
 // stream answers with server-sent events until body returns. An error before the

@@ -25,7 +25,7 @@ func (c *Control) Allow(ctx context.Context, scope Scope) error {
 	switch {
 	case p == nil:
 		return fault.New(fault.Unauthenticated, "sign in first: this needs a token or a session with the scope %s", scope)
-	case !c.ours(p):
+	case !c.ours(ctx, p):
 		return fault.New(fault.Denied, "the token is for %s, not for the API of Gatehouse", p.Resource)
 	case !p.Has(string(scope)):
 		return fault.New(fault.Denied, "this needs the scope %s", scope)
@@ -34,14 +34,19 @@ func (c *Control) Allow(ctx context.Context, scope Scope) error {
 }
 
 // ours reports whether p's token or session is for the API's own resource, that
-// of localhost or the sign-in host. A token of any other host says nothing about
-// Gatehouse, whatever scopes it holds there.
-func (c *Control) ours(p *principal.Principal) bool {
+// of localhost or the sign-in host, or for the host of this very request where it
+// goes to our MCP server: the gate has then cut its scopes to what the lists for
+// Gatehouse give. A token of any other host says nothing about Gatehouse,
+// whatever scopes it holds there.
+func (c *Control) ours(ctx context.Context, p *principal.Principal) bool {
 	if p.AuthType == principal.Local {
 		return true
 	}
-	host, _, ok := c.world().Resource(p.Resource)
-	return ok && host.Role != site.Ordinary
+	if host, _, ok := c.world().Resource(p.Resource); ok && host.Role != site.Ordinary {
+		return true
+	}
+	v := site.VisitFrom(ctx)
+	return v != nil && v.Host != nil && v.Target() == site.InternalMCP && p.Resource == v.Resource()
 }
 
 // admin reports whether the caller in ctx holds admin over Gatehouse: whoever

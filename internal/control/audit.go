@@ -110,6 +110,13 @@ func (c *Control) entry(ctx context.Context, o *Operation) *journal.Entry {
 	return e
 }
 
+func (c *Control) requestID(ctx context.Context) string {
+	if v := site.VisitFrom(ctx); v != nil {
+		return v.RequestID
+	}
+	return ""
+}
+
 // text is a value as masked JSON.
 func text(v any) string {
 	if v == nil {

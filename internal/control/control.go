@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"gatehouse/internal/journal"
+	"gatehouse/internal/oauth"
 	"gatehouse/internal/roster"
 	"gatehouse/internal/site"
 	"gatehouse/internal/store"
@@ -44,6 +45,7 @@ func (c *Control) list() []*Operation {
 		op("get_proxy", get, "/proxies/{hostname}", User, "One host with its settings.", c.GetProxy),
 		op("update_proxy", put, "/proxies/{hostname}", Admin, "Change settings of a host; what is not named stays, null is the default.", c.UpdateProxy),
 		op("delete_proxy", del, "/proxies/{hostname}", Admin, "Stop serving a host.", c.DeleteProxy),
+		op("explain_proxy", post, "/proxies/{hostname}/explain", Admin, "Which route and which access decision a request would meet, step by step; nothing is sent.", c.ExplainProxy),
 		op("get_proxy_status", get, "/proxies/{hostname}/status", User, "Whether and how a host is served now.", c.ProxyStatus),
 
 		op("get_proxy_auth", get, "/proxies/{hostname}/auth", Admin, "A host's access settings.", c.GetAuth),
@@ -71,6 +73,55 @@ func (c *Control) list() []*Operation {
 		op("get_route", get, "/routes/{id}", User, "One route.", c.GetRoute),
 		op("update_route", put, "/routes/{id}", Admin, "Change a route; what is not named stays, null is the default.", c.UpdateRoute),
 		op("delete_route", del, "/routes/{id}", Admin, "Remove a route.", c.DeleteRoute),
+
+		op("get_token_info", get, "/tokens/info", User, "Who the caller is.", c.TokenInfo),
+		op("list_tokens", get, "/tokens/", User, "The caller's own grants; for administrators all.", c.ListTokens),
+		op("revoke_token", del, "/tokens/{id}", Admin, "End a grant with all its tokens, or one access token, at once.", c.RevokeToken),
+
+		op("list_clients", get, "/oauth/clients", Admin, "The registered OAuth clients.", c.ListClients),
+		op("get_client", get, "/oauth/clients/{id}", Admin, "One OAuth client.", c.GetClient),
+		op("list_client_tokens", get, "/oauth/clients/{id}/tokens", Admin, "What was granted to a client.", c.ClientTokens),
+		op("delete_client", del, "/oauth/clients/{id}", Admin, "Remove a client and end all that it was granted.", c.DeleteClient),
+		op("list_sessions", get, "/oauth/sessions", User, "The caller's own browser sessions; for administrators all.", c.ListSessions),
+		op("end_session", del, "/oauth/sessions/{id}", Admin, "End a browser's session.", c.EndSession),
+		op("list_grants", get, "/oauth/tokens", Admin, "What was granted to whom.", c.ListTokens),
+		op("get_grant", get, "/oauth/tokens/{id}", Admin, "One grant.", c.GetToken),
+		op("list_protected_proxies", get, "/oauth/proxies", User, "The hosts that the authorization server speaks for.", c.ListProtectedHosts),
+		op("list_proxy_sessions", get, "/oauth/proxies/{host}/sessions", Admin, "The browser sessions on a host.", c.HostSessions),
+		op("get_oauth_status", get, "/oauth/status", Admin, "Counts of clients, grants, sessions and accounts, and the signing keys.", c.OAuthStatus),
+		op("get_oauth_health", get, "/oauth/health", User, "Whether tokens can be made and checked.", c.OAuthHealth),
+		op("generate_oauth_key", post, "/oauth/key/generate", Admin, "Make a new signing key.", c.GenerateKey),
+		op("list_users", get, "/oauth/users/", Admin, "The local accounts.", c.ListUsers),
+		op("create_user", post, "/oauth/users/", Admin, "Make a local account.", c.CreateUser),
+		op("update_user", put, "/oauth/users/{name}", Admin, "Change a local account's password, scopes or e-mail address.", c.UpdateUser),
+		op("delete_user", del, "/oauth/users/{name}", Admin, "Remove a local account and end all its sessions and grants.", c.DeleteUser),
+		op("list_consents", get, "/oauth/consents", User, "The caller's own remembered approvals; for administrators all.", c.ListConsents),
+		op("delete_consent", del, "/oauth/consents", Admin, "Make a client ask a person again.", c.ForgetConsent),
+		op("get_oauth_events_by_ip", get, "/oauth/events/ip/{ip}", User, "Entries of the authorization server about an address.", c.OAuthLogs),
+		op("get_oauth_events_by_user", get, "/oauth/events/user/{user}", User, "Entries of the authorization server about a person.", c.OAuthLogs),
+		op("get_oauth_events_by_proxy", get, "/oauth/events/proxy/{proxy}", User, "Entries of the authorization server about a host.", c.OAuthLogs),
+
+		op("get_logs", get, "/logs/search", User, "The newest entries that match; for callers without admin their own.", c.GetLogs),
+		op("get_logs_by_ip", get, "/logs/ip/{ip}", User, "Entries of a client's address.", c.GetLogs),
+		op("get_logs_by_host", get, "/logs/host/{proxy}", User, "Entries of a host.", c.GetLogs),
+		op("get_logs_by_proxy", get, "/logs/proxy/{proxy}", User, "Entries of a host, by its older name.", c.GetLogs),
+		op("get_logs_by_client", get, "/logs/client/{client}", User, "Entries of an OAuth client.", c.GetLogs),
+		op("get_logs_by_user", get, "/logs/user/{user}", User, "Entries of a person.", c.GetLogs),
+		op("get_logs_by_session", get, "/logs/session/{session}", User, "Entries of a browser's session.", c.GetLogs),
+		op("get_logs_by_method", get, "/logs/method/{method}", User, "Entries with a method.", c.GetLogs),
+		op("get_logs_by_status", get, "/logs/status/{status}", User, "Entries with a status, such as 404 or 4xx.", c.GetLogs),
+		op("get_logs_by_path", get, "/logs/path", User, "Entries of a path.", c.LogsByPath),
+		op("get_slow_logs", get, "/logs/slow", User, "Entries of what took long.", c.SlowLogs),
+		op("get_error_logs", get, "/logs/errors", User, "Entries of what failed.", c.ErrorLogs),
+		op("get_event_logs", get, "/logs/events", User, "What the process itself had to tell.", c.EventLogs),
+		op("get_oauth_logs", get, "/logs/oauth", User, "Entries of the authorization server.", c.OAuthLogs),
+		op("get_oauth_logs_by_ip", get, "/logs/oauth/{ip}", User, "Entries of the authorization server about an address.", c.OAuthLogs),
+		op("get_oauth_logs_by_user", get, "/logs/oauth/user/{user}", User, "Entries of the authorization server about a person.", c.OAuthLogs),
+		op("test_logs", post, "/logs/test", Admin, "Write one entry, to see whether entries arrive.", c.TestLogs),
+		op("clear_logs", del, "/logs", Admin, "Forget all entries but those of changes.", c.ClearLogs),
+		op("get_log_level", get, "/logs/level", Admin, "From which level on the process log writes.", c.GetLogLevel),
+		op("set_log_level", post, "/logs/level", Admin, "Change the level of the process log on this node.", c.SetLogLevel),
+		op("reset_log_level", del, "/logs/level", Admin, "Put the level of the process log back.", c.ResetLogLevel),
 	}
 }
 
@@ -78,6 +129,7 @@ func (c *Control) list() []*Operation {
 // for that place only.
 type Sealer interface {
 	Seal(place string, plain []byte) []byte
+	Open(place string, sealed []byte) ([]byte, error)
 }
 
 // Worlds is the present world, as package roster keeps it.
@@ -94,22 +146,25 @@ type Names interface {
 	Known(t site.Target) bool
 }
 
-// Deps is what a Control needs. Store, Sealer and Worlds are required.
+// Deps is what a Control needs. All but what says otherwise is required.
 type Deps struct {
 	Store   store.Store
 	Sealer  Sealer
 	Worlds  Worlds
 	Origins site.Origins
-	Journal journal.Recorder // nil: nothing is recorded
-	Names   Names            // nil: there are no services, unix or stdio targets
-	Log     *slog.Logger     // nil: discards
+	Journal Journal
+	Levels  *journal.Levels // of the process log
+	OAuth   *oauth.Server
+	Hasher  Hasher
+	Names   Names        // nil: there are no services, unix or stdio targets
+	Log     *slog.Logger // nil: discards
 
 	// Loops answers whether a target leads back to a listener of ours; nil: never.
 	Loops func(ctx context.Context, t site.Target) bool
 
-	Node    string // this node's name
-	Release string // version of Gatehouse
-	Now     func() time.Time
+	Node    string           // this node's name
+	Release string           // version of Gatehouse
+	Now     func() time.Time // nil: time.Now
 }
 
 // Control runs operations. Make it with New.
@@ -121,15 +176,13 @@ type Control struct {
 	log        *slog.Logger
 	now        func() time.Time
 	started    time.Time
+	level      slog.Level // of the process log, as configured
 	operations []*Operation
 }
 
 // New makes a Control. It starts nothing and reads nothing.
 func New(d Deps) *Control {
 	c := &Control{deps: d, journal: d.Journal, log: d.Log, now: d.Now}
-	if c.journal == nil {
-		c.journal = nowhere{}
-	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
@@ -139,6 +192,9 @@ func New(d Deps) *Control {
 	c.proxies = store.NewTable[site.Proxy](d.Store, roster.ProxyPrefix, "proxy")
 	c.routes = store.NewTable[site.Route](d.Store, roster.RoutePrefix, "route")
 	c.started = c.now()
+	if d.Levels != nil {
+		c.level = d.Levels.Level("")
+	}
 	c.operations = c.list()
 	for _, o := range c.operations {
 		o.owner = c
@@ -161,7 +217,3 @@ func (c *Control) Operation(name string) *Operation {
 }
 
 func (c *Control) world() *site.World { return c.deps.Worlds.World() }
-
-type nowhere struct{}
-
-func (nowhere) Write(*journal.Entry) {}

@@ -61,6 +61,11 @@ func op[In, Out any](name, method, pattern string, scope Scope, summary string, 
 	if strings.HasPrefix(name, "create_") {
 		o.Status = http.StatusCreated
 	}
+	for _, param := range o.PathParams() {
+		if !slices.Contains(o.Input.Required, param) {
+			o.Input.Required = append(o.Input.Required, param)
+		}
+	}
 	o.decode = func(raw json.RawMessage) (any, error) {
 		var in In
 		err := Decode(raw, &in)

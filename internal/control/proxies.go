@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"gatehouse/internal/fault"
+	"gatehouse/internal/oauth"
 	"gatehouse/internal/principal"
 	"gatehouse/internal/roster"
 	"gatehouse/internal/site"
@@ -111,7 +112,8 @@ func (c *Control) DeleteProxy(ctx context.Context, in DeleteProxy) (Done, error)
 	}
 	noted(ctx, c.proxies.Key(name), auditView(row.Value), nil)
 	c.deps.Worlds.Await(ctx, c.proxies.Key(name), 0)
-	return Done{true}, nil
+	// Whoever serves this name next must not inherit its visitors' rights.
+	return Done{true}, c.deps.OAuth.Revoke(ctx, oauth.RevokeProxy, name)
 }
 
 // changeProxy applies change to a host: once over the version that ifMatch

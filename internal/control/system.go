@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"time"
 
+	"gatehouse/internal/journal"
 	"gatehouse/internal/site"
 	"gatehouse/internal/store"
 )
@@ -30,18 +31,26 @@ type HealthDetails struct {
 
 // Health answers how this node is. It fails only when the node can't serve.
 func (c *Control) Health(ctx context.Context, _ Nothing) (Health, error) {
-	h, storeState := Health{Status: "healthy"}, "ok"
-	asked, cancel := context.WithTimeout(ctx, storePatience)
-	defer cancel()
-	if _, err := c.deps.Store.Now(asked); err != nil {
-		h.Status, storeState = "degraded", publicText(err)
-		c.log.WarnContext(ctx, "the store does not answer", "error", err)
+	h, storeState := Health{Status: "healthy"}, c.storeState(ctx)
+	if storeState != "ok" {
+		h.Status = "degraded"
 	}
 	if v := site.VisitFrom(ctx); c.mayRead(ctx) || (v != nil && v.Direct) {
 		h.HealthDetails = &HealthDetails{Store: storeState, Node: c.deps.Node, Version: c.deps.Release,
 			Uptime: c.now().Sub(c.started).Seconds(), Proxies: c.world().Len()}
 	}
 	return h, nil
+}
+
+// storeState is ok, or what is wrong with the store.
+func (c *Control) storeState(ctx context.Context) string {
+	asked, cancel := context.WithTimeout(ctx, storePatience)
+	defer cancel()
+	if _, err := c.deps.Store.Now(asked); err != nil {
+		c.log.WarnContext(ctx, "the store does not answer", "error", err)
+		return publicText(err)
+	}
+	return "ok"
 }
 
 // Info is what an installation is.
@@ -90,6 +99,8 @@ type Stats struct {
 	Goroutines int     `json:"goroutines"`
 	Memory     uint64  `json:"memory_bytes" jsonschema:"what the process got from the system"`
 	Heap       uint64  `json:"heap_bytes" jsonschema:"of it, in use"`
+
+	Journal journal.Counts `json:"journal" jsonschema:"state of the request log"`
 }
 
 // Stats answers counts of what there is.
@@ -100,7 +111,7 @@ func (c *Control) Stats(ctx context.Context, _ Nothing) (Stats, error) {
 	}
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
-	s := Stats{Routes: len(routes), Uptime: c.now().Sub(c.started).Seconds(), Goroutines: runtime.NumGoroutine(), Memory: memory.Sys, Heap: memory.HeapInuse}
+	s := Stats{Routes: len(routes), Uptime: c.now().Sub(c.started).Seconds(), Goroutines: runtime.NumGoroutine(), Memory: memory.Sys, Heap: memory.HeapInuse, Journal: c.deps.Journal.Counts()}
 	for _, host := range c.world().Hosts() {
 		s.Proxies++
 		if host.Proxy.Enabled {

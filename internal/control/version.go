@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"gatehouse/internal/fault"
+	"gatehouse/internal/site"
 	"gatehouse/internal/store"
 )
 
@@ -58,4 +59,18 @@ func remove(ctx context.Context, kv store.KV, key string, version int64, ifMatch
 // seal is a secret as text that only the place it is sealed for can open.
 func (c *Control) seal(place, secret string) string {
 	return base64.StdEncoding.EncodeToString(c.deps.Sealer.Seal(place, []byte(secret)))
+}
+
+// GitHubSecret is a proxy's own GitHub secret, for signing in; empty when it has
+// none.
+func (c *Control) GitHubSecret(p *site.Proxy) (string, error) {
+	if p.GitHubClientSecret == "" {
+		return "", nil
+	}
+	sealed, err := base64.StdEncoding.DecodeString(p.GitHubClientSecret)
+	if err != nil {
+		return "", fault.Wrap(fault.Internal, err, "the stored GitHub secret of %s can't be read: set it again", p.Hostname)
+	}
+	plain, err := c.deps.Sealer.Open(p.GitHubSecretPlace(), sealed)
+	return string(plain), err
 }

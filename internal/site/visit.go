@@ -32,6 +32,14 @@ type Visit struct {
 // origin plus its resource endpoint.
 func (v *Visit) Resource() string { return ResourceOf(v.Origin, v.Host.Proxy.ResourceEndpoint) }
 
+// Target is where the request goes: the route's target, or the proxy's own.
+func (v *Visit) Target() string {
+	if v.Route != nil {
+		return v.Route.Target
+	}
+	return v.Host.Proxy.TargetURL
+}
+
 // ResourceOf is a resource: an origin plus a resource endpoint, to which "/" and
 // nothing add nothing.
 func ResourceOf(origin, endpoint string) string {
