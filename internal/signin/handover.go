@@ -65,8 +65,7 @@ func (p *Pages) sealStart(s start) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	sealed, err := p.opt.Sealer.Seal(sealedStart, plain)
-	return base64.RawURLEncoding.EncodeToString(sealed), err
+	return base64.RawURLEncoding.EncodeToString(p.opt.Sealer.Seal(sealedStart, plain)), nil
 }
 
 // openStart reads a start back. Nobody else can have made one.

@@ -42,12 +42,6 @@ type house struct {
 	secure bool
 }
 
-type sealing struct{ *store.Sealer }
-
-func (s sealing) Seal(place string, plain []byte) ([]byte, error) {
-	return s.Sealer.Seal(place, plain), nil
-}
-
 type setting func(*house, *oauth.Options, *Options, *[]site.Proxy)
 
 // events keeps what the parts recorded.
@@ -79,11 +73,10 @@ func newHouse(t *testing.T, settings ...setting) *house {
 	}
 	t.Cleanup(func() { _ = kv.Close() })
 	h.kv = kv
-	key, err := store.NewSealer(random(store.KeySize))
+	sealer, err := store.NewSealer(random(store.KeySize))
 	if err != nil {
 		t.Fatal(err)
 	}
-	sealer := sealing{key}
 	h.server = httptest.NewUnstartedServer(http.HandlerFunc(h.serve))
 	h.server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)
 	h.port = h.server.Listener.Addr().(*net.TCPAddr).Port
@@ -459,4 +452,20 @@ func (b *browser) alice() *browser {
 		b.account("alice", password, "admin", "user", "mcp")
 	}
 	return b.open(b.origin("auth.localhost")+"/signin").press("Sign in", "name", "alice", "password", password).sees(200, "local:alice")
+}
+
+// follow presses a link.
+func (b *browser) follow(words string) *browser {
+	b.t.Helper()
+	doc, err := html.Parse(strings.NewReader(b.body))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for n := range doc.Descendants() {
+		if n.Type == html.ElementNode && n.Data == "a" && strings.TrimSpace(text(n)) == words {
+			return b.open(attr(n, "href"))
+		}
+	}
+	b.t.Fatalf("no link %q at %s:\n%s", words, b.url, b.words())
+	return nil
 }

@@ -156,8 +156,7 @@ func (c *call) sealAsking(a asking) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	sealed, err := c.opt.Sealer.Seal(sealedAsking, plain)
-	return base64.RawURLEncoding.EncodeToString(sealed), err
+	return base64.RawURLEncoding.EncodeToString(c.opt.Sealer.Seal(sealedAsking, plain)), nil
 }
 
 // openAsking reads a request back, for the session that named it only.

@@ -17,10 +17,12 @@ const (
 	sealedToken   = "github token"
 	tokenLifetime = 90 * 24 * time.Hour // as long as a refresh token lives unused
 	recheckAfter  = time.Hour
+
+	recheckPatience = 5 * time.Second // a program waits for its refresh meanwhile
 )
 
 func (p *Pages) sealToken(token string) ([]byte, error) {
-	return p.opt.Sealer.Seal(sealedToken, []byte(token))
+	return p.opt.Sealer.Seal(sealedToken, []byte(token)), nil
 }
 
 func tokenName(subject, via string) string { return digest(subject + "\x00" + strings.ToLower(via)) }
@@ -34,12 +36,28 @@ func (c *call) keepToken(ctx context.Context, person oauth.Person, via string) {
 }
 
 // Recheck reads a person's address and groups again at their provider when what
-// we know is older than an hour. An error means that it could not be done now;
-// what is known stays good for as long as its age allows.
+// we know is older than an hour. Where that can't be done now (no token, the
+// provider is away), what is known stays: its age tells for how long groups may
+// count. Denied: the token belongs to somebody else now.
 func (p *Pages) Recheck(ctx context.Context, person oauth.Person, _ *site.Host) (oauth.Person, error) {
 	if person.Provider != github || time.Since(person.Checked) < recheckAfter {
 		return person, nil
 	}
+	fresh, err := p.readAgain(ctx, person)
+	switch {
+	case fault.Is(err, fault.Unavailable) || ctx.Err() != nil:
+		return person, err
+	case err != nil:
+		p.log.InfoContext(ctx, "a person's groups could not be read again", "user", person.User, "error", err)
+		return person, nil
+	case fresh.Subject != person.Subject:
+		return person, fault.New(fault.Denied, "the provider's token belongs to another account now: sign in again")
+	}
+	person.Email, person.Groups, person.Checked = fresh.Email, fresh.Groups, fresh.Checked
+	return person, nil
+}
+
+func (p *Pages) readAgain(ctx context.Context, person oauth.Person) (oauth.Person, error) {
 	app, groups, err := p.appOf(person.Via)
 	if err != nil {
 		return person, err
@@ -52,17 +70,9 @@ func (p *Pages) Recheck(ctx context.Context, person oauth.Person, _ *site.Host) 
 	if err != nil {
 		return person, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, githubPatience)
+	ctx, cancel := context.WithTimeout(ctx, recheckPatience)
 	defer cancel()
-	fresh, err := githubAPI{app: app, client: p.opt.HTTP, token: string(token)}.person(ctx, groups)
-	if err != nil {
-		return person, err
-	}
-	if fresh.Subject != person.Subject {
-		return person, fault.New(fault.Denied, "the provider's token belongs to another account now")
-	}
-	person.Email, person.Groups, person.Checked = fresh.Email, fresh.Groups, fresh.Checked
-	return person, nil
+	return githubAPI{app: app, client: p.opt.HTTP, token: string(token)}.person(ctx, groups)
 }
 
 // appOf is the app that a person signed in through, and the groups to ask for.

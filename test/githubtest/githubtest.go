@@ -156,6 +156,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f := s.failures[strings.TrimPrefix(r.URL.Path, "/api/v3")]
 	s.mu.Unlock()
 	if f.Delay > 0 {
+		_ = r.ParseForm() // a server learns that the client went away only once it has read the body
 		select {
 		case <-time.After(f.Delay):
 		case <-r.Context().Done():
