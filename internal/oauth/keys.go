@@ -163,11 +163,7 @@ func (s *Server) saveKeys(ctx context.Context, rec keyringRecord, version int64)
 	if err != nil {
 		return err
 	}
-	sealed, err := s.opt.Sealer.Seal(keyKeys, plain)
-	if err != nil {
-		return fmt.Errorf("seal the signing keys: %w", err)
-	}
-	versions, err := s.kv.Commit(ctx, store.Write{Key: keyKeys, Value: sealed, If: version})
+	versions, err := s.kv.Commit(ctx, store.Write{Key: keyKeys, Value: s.opt.Sealer.Seal(keyKeys, plain), If: version})
 	if err != nil {
 		return err
 	}

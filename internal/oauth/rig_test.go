@@ -33,12 +33,6 @@ var testKey = sync.OnceValue(func() *rsa.PrivateKey {
 	return key
 })
 
-type sealing struct{ *store.Sealer }
-
-func (s sealing) Seal(place string, plain []byte) ([]byte, error) {
-	return s.Sealer.Seal(place, plain), nil
-}
-
 // entries is a Recorder that keeps what it gets.
 type entries struct {
 	mu  sync.Mutex
@@ -121,7 +115,7 @@ func newRigOn(t testing.TB, kv store.KV, settings ...func(*Options)) *rig {
 	}
 	r := &rig{t: t, log: &entries{}}
 	r.serve(basicProxies())
-	opt := Options{KV: kv, Sealer: sealing{sealer}, World: r.world.Load, Recorder: r.log, ImportKey: testKey(), RateLimits: false,
+	opt := Options{KV: kv, Sealer: sealer, World: r.world.Load, Recorder: r.log, ImportKey: testKey(), RateLimits: false,
 		Lists:     Lists{Admin: []string{"root"}, User: []string{"reader"}, MCP: []string{anyone}},
 		Localhost: Lists{Admin: []string{"localroot"}},
 		Clock:     func() time.Time { return time.Now().Add(time.Duration(r.add.Load())) }}
