@@ -9,13 +9,16 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"gatehouse/internal/control"
 	"gatehouse/internal/fault"
 )
 
-// maxBody bounds the body of a request.
-const maxBody = 1 << 20
+const (
+	maxBody      = 1 << 20          // bytes of a request's body
+	bodyPatience = 30 * time.Second // for it to arrive
+)
 
 // tagged is an answer that carries the version of an object.
 type tagged interface{ Tag() int64 }
@@ -71,7 +74,10 @@ func arguments(w http.ResponseWriter, r *http.Request, o *control.Operation) (js
 // readBody reads a JSON body whole. Anything but JSON is refused by its type, so
 // that no form on a foreign page can be a request of this API.
 func readBody(w http.ResponseWriter, r *http.Request, wanted bool) ([]byte, error) {
+	deadline := http.NewResponseController(w)
+	_ = deadline.SetReadDeadline(time.Now().Add(bodyPatience)) // not every connection has one
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	_ = deadline.SetReadDeadline(time.Time{})
 	if _, long := errors.AsType[*http.MaxBytesError](err); long {
 		return nil, fault.New(fault.TooLarge, "the body is larger than %d bytes", maxBody)
 	}

@@ -128,7 +128,11 @@ func TestGitHubSecretIsWriteOnlyAndSealed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sealed := func(record string) string { _, rest, _ := strings.Cut(record, `"github_client_secret":"`); v, _, _ := strings.Cut(rest, `"`); return v }
+	sealed := func(record string) string {
+		_, rest, _ := strings.Cut(record, `"github_client_secret":"`)
+		v, _, _ := strings.Cut(rest, `"`)
+		return v
+	}
 	if sealed(stored) == "" || sealed(stored) != sealed(string(again.Value)) {
 		t.Error("a change of something else changed the sealed secret")
 	}

@@ -1,0 +1,243 @@
+package api
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"gatehouse/internal/api/localauth"
+	"gatehouse/internal/fault"
+	"gatehouse/internal/journal"
+	"gatehouse/internal/principal"
+	"gatehouse/internal/site"
+)
+
+// Gate decides who is asking and whether they may; package oauth has it.
+type Gate interface {
+	Admit(v *site.Visit, r *http.Request) site.Verdict
+}
+
+// Direct is the door to the API beside the data path: health checks and tools
+// reach it at API_LISTEN or by the unix socket in the data folder. It speaks for
+// the sign-in host, takes bearer tokens and the local signature, never cookies,
+// and believes no header about who is asking. Anonymous callers get public
+// operations and nothing else, because the operations say so.
+type Direct struct {
+	API   http.Handler // internal:api
+	OAuth http.Handler // internal:oauth
+	Gate  Gate
+	World func() *site.World
+
+	Local    *localauth.Verifier // nil: signatures of the machine's administrator are refused
+	Socket   bool                // serves the unix socket, which only the account that serves can open
+	Trusted  []netip.Prefix      // TRUSTED_PROXIES
+	Recorder journal.Recorder    // nil: nothing is recorded
+}
+
+// ServeHTTP serves one request: begin, route, admit, answer, one entry.
+func (d *Direct) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	started := time.Now()
+	out := &counted{ResponseWriter: w, status: http.StatusOK}
+	v := d.visit(r)
+	if v == nil {
+		fault.ProblemOf(fault.New(fault.Unavailable, "the sign-in host is not served yet")).WriteTo(out)
+		return
+	}
+	defer func() { d.record(v, r, out, started) }()
+	strip(r, v)
+	h := d.route(v, r)
+	if h == nil {
+		p := fault.NewProblem(http.StatusNotFound, fault.NotFound.String(), "there is nothing at this path")
+		p.RequestID = v.RequestID
+		p.WriteTo(out)
+		return
+	}
+	r, err := d.admit(out, r, v)
+	if err != nil {
+		p := fault.ProblemOf(err)
+		p.RequestID = v.RequestID
+		p.WriteTo(out)
+		return
+	}
+	if !v.Verdict.Allowed() {
+		refuse(out, v)
+		return
+	}
+	h.ServeHTTP(out, r)
+}
+
+// visit is the request as the sign-in host would see it.
+func (d *Direct) visit(r *http.Request) *site.Visit {
+	w := d.World()
+	if w == nil {
+		return nil
+	}
+	name := w.Origins.SignInName()
+	host := w.Find(name)
+	if host == nil {
+		return nil
+	}
+	v := &site.Visit{RequestID: newRequestID(), Host: host, Name: name, Path: site.ParsePath(r.URL.EscapedPath()), Direct: true,
+		Origin: w.Origins.SignIn(true), SignIn: w.Origins.SignIn(true)}
+	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		v.Peer = peer.Addr().Unmap()
+		v.Client, v.Loopback = v.Peer, v.Peer.IsLoopback()
+		v.Trusted = slices.ContainsFunc(d.Trusted, func(p netip.Prefix) bool { return p.Contains(v.Peer) })
+	}
+	return v
+}
+
+func newRequestID() string {
+	var b [12]byte
+	_, _ = rand.Read(b[:]) // never fails: the runtime ends the process instead
+	return hex.EncodeToString(b[:])
+}
+
+// strip takes away what a client could say about who it is. What peers say about
+// whom they speak for stays for /verify, which asks whether they are trusted.
+func strip(r *http.Request, v *site.Visit) {
+	for name := range r.Header {
+		if site.Identity(name, v.Host.Proxy.AuthHeaderPrefix) && !(v.Trusted && strings.EqualFold(name, "X-Original-Url")) {
+			delete(r.Header, name)
+		}
+	}
+	delete(r.Header, "Cookie")
+}
+
+// route finds the built-in service for the request; nil when this door has none.
+func (d *Direct) route(v *site.Visit, r *http.Request) http.Handler {
+	route, gone := v.Host.Match(r.Method, v.Path)
+	if gone {
+		return nil
+	}
+	v.Route = route
+	switch v.Target() {
+	case site.InternalAPI:
+		return d.API
+	case site.InternalOAuth:
+		return d.OAuth
+	}
+	return nil
+}
+
+// admit puts the visit, decided, and whoever is asking into the context.
+func (d *Direct) admit(w http.ResponseWriter, r *http.Request, v *site.Visit) (*http.Request, error) {
+	ctx := journal.WithRequestID(r.Context(), v.RequestID)
+	if localauth.Presented(r) {
+		if err := d.local(w, r, v); err != nil {
+			return r, err
+		}
+	} else {
+		v.Verdict = d.Gate.Admit(v, r)
+	}
+	ctx = site.WithVisit(ctx, v)
+	if v.Verdict.Principal != nil {
+		ctx = principal.With(ctx, v.Verdict.Principal)
+	}
+	return r.WithContext(ctx), nil
+}
+
+// local admits the machine's administrator by signature: from loopback or the
+// unix socket, and for the API alone.
+func (d *Direct) local(w http.ResponseWriter, r *http.Request, v *site.Visit) error {
+	switch {
+	case d.Local == nil:
+		return fault.New(fault.Unauthenticated, "this Gatehouse takes no local signatures")
+	case !v.Loopback && !d.Socket:
+		return fault.New(fault.Unauthenticated, "local signatures count on this machine's loopback addresses and its socket only")
+	case v.Target() != site.InternalAPI:
+		return fault.New(fault.Unauthenticated, "local signatures are for the API")
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if _, long := errors.AsType[*http.MaxBytesError](err); long {
+		return fault.New(fault.TooLarge, "the body is larger than %d bytes", maxBody)
+	}
+	if err != nil {
+		return fault.Wrap(fault.Malformed, err, "the body could not be read")
+	}
+	if err := d.Local.Verify(r, body); err != nil {
+		return err
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	v.Verdict = site.Verdict{Step: 9, Reason: "local", Principal: machine()}
+	return nil
+}
+
+// machine is the machine's administrator.
+func machine() *principal.Principal {
+	now := time.Now()
+	return &principal.Principal{Subject: "local", User: "local", Name: "machine administrator", Scopes: []string{principal.ScopeAdmin},
+		AuthType: principal.Local, IssuedAt: now, AuthTime: now}
+}
+
+// refuse writes what the gate decided.
+func refuse(w http.ResponseWriter, v *site.Visit) {
+	status := http.StatusForbidden
+	if v.Verdict.Outcome == site.Challenge || v.Verdict.Outcome == site.SignIn {
+		status = http.StatusUnauthorized
+	}
+	if v.Verdict.Header != "" {
+		w.Header().Set("WWW-Authenticate", v.Verdict.Header)
+	}
+	code, detail := v.Verdict.Error, v.Verdict.Description
+	if code == "" {
+		code, detail = fault.Unauthenticated.String(), "sign in first"
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	p := fault.NewProblem(status, code, detail)
+	p.RequestID = v.RequestID
+	p.WriteTo(w)
+}
+
+func (d *Direct) record(v *site.Visit, r *http.Request, out *counted, started time.Time) {
+	if d.Recorder == nil {
+		return
+	}
+	e := &journal.Entry{Kind: journal.Request, RequestID: v.RequestID, Proxy: v.Name, Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery,
+		Status: out.status, Duration: float64(time.Since(started).Microseconds()) / 1000, BytesOut: out.bytes, AuthReason: v.Verdict.Reason,
+		UserAgent: r.UserAgent(), Protocol: r.Proto, Target: "direct"}
+	if v.Client.IsValid() {
+		e.ClientIP = v.Client.String()
+	}
+	if v.Route != nil {
+		e.RouteID = v.Route.ID
+	}
+	if p := v.Verdict.Principal; p != nil {
+		e.User, e.ClientID, e.Scopes, e.AuthType = p.User, p.ClientID, slices.Clone(p.Scopes), p.AuthType
+	}
+	d.Recorder.Write(e)
+}
+
+// counted remembers what was answered.
+type counted struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+	wrote  bool
+}
+
+// WriteHeader notes the first final status.
+func (c *counted) WriteHeader(status int) {
+	if !c.wrote && status >= 200 {
+		c.status, c.wrote = status, true
+	}
+	c.ResponseWriter.WriteHeader(status)
+}
+
+// Write counts bytes.
+func (c *counted) Write(p []byte) (int, error) {
+	c.wrote = true
+	n, err := c.ResponseWriter.Write(p)
+	c.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap is for http.ResponseController, which flushes streams.
+func (c *counted) Unwrap() http.ResponseWriter { return c.ResponseWriter }
