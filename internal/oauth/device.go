@@ -81,6 +81,7 @@ func (s *Server) DeviceByUserCode(ctx context.Context, v *site.Visit, typed stri
 	if err != nil {
 		return Pending{}, err
 	}
+	ctx = site.WithVisit(ctx, v)
 	row, err := s.waitingDevice(ctx, hash.Value)
 	if fault.Is(err, fault.NotFound) {
 		return Pending{}, s.wrongUserCode(v)
@@ -105,7 +106,7 @@ func (s *Server) waitingDevice(ctx context.Context, deviceHash string) (row devi
 	if err != nil {
 		return row, err
 	}
-	if row.Value.Status != deviceWaiting || !now.Before(row.Value.Expires) {
+	if !s.answersHere(ctx, row.Value.Pending.Host) || row.Value.Status != deviceWaiting || !now.Before(row.Value.Expires) {
 		return row, errNoDevice
 	}
 	return row, nil

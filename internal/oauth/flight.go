@@ -1,9 +1,13 @@
 package oauth
 
 import (
+	"context"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
+
+	"gatehouse/internal/fault"
 )
 
 // Records that strangers make (pending requests, device codes, registered
@@ -16,9 +20,10 @@ const (
 // flight remembers which records in flight this node made, for whom.
 type flight struct {
 	clock func() time.Time
-	mu    sync.Mutex // guards by and count
-	by    map[netip.Addr][]record
-	count int
+
+	mu   sync.Mutex // guards what follows
+	by   map[netip.Addr][]record
+	from map[string]netip.Addr // by key
 }
 
 // record is one record in flight: its key in the store and when it goes by itself.
@@ -28,7 +33,7 @@ type record struct {
 }
 
 func newFlight(clock func() time.Time) flight {
-	return flight{clock: clock, by: map[netip.Addr][]record{}}
+	return flight{clock: clock, by: map[netip.Addr][]record{}, from: map[string]netip.Addr{}}
 }
 
 // add notes a record and answers the keys of those that must go for it.
@@ -37,11 +42,11 @@ func (f *flight) add(from netip.Addr, key string, life time.Duration) (evict []s
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.by[from] = append(f.by[from], record{key, f.clock().Add(life)})
-	f.count++
+	f.from[key] = from
 	if len(f.by[from]) > flightEach {
 		evict = append(evict, f.drop(from))
 	}
-	if f.count > flightAll {
+	if len(f.from) > flightAll {
 		evict = append(evict, f.drop(f.busiest()))
 	}
 	return evict
@@ -51,30 +56,25 @@ func (f *flight) add(from netip.Addr, key string, life time.Duration) (evict []s
 func (f *flight) remove(key string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for from, records := range f.by {
-		for i, r := range records {
-			if r.key == key {
-				f.cut(from, i)
-				return
-			}
-		}
+	from, ok := f.from[key]
+	if !ok {
+		return
 	}
+	f.cut(from, slices.IndexFunc(f.by[from], func(r record) bool { return r.key == key }))
 }
 
-func (f *flight) drop(from netip.Addr) string {
-	key := f.by[from][0].key
+func (f *flight) drop(from netip.Addr) (key string) {
+	key = f.by[from][0].key
 	f.cut(from, 0)
 	return key
 }
 
 func (f *flight) cut(from netip.Addr, i int) {
-	records := append(f.by[from][:i:i], f.by[from][i+1:]...)
-	f.count--
-	if len(records) == 0 {
+	delete(f.from, f.by[from][i].key)
+	f.by[from] = slices.Delete(f.by[from], i, i+1)
+	if len(f.by[from]) == 0 {
 		delete(f.by, from)
-		return
 	}
-	f.by[from] = records
 }
 
 // busiest is the address with the most records: in a flood, its sender.
@@ -88,21 +88,44 @@ func (f *flight) busiest() (most netip.Addr) {
 	return most
 }
 
+// prune forgets what is gone by itself.
 func (f *flight) prune(now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for from, records := range f.by {
-		kept := records[:0:0]
-		for _, r := range records {
-			if r.until.After(now) {
-				kept = append(kept, r)
+	for from := range f.by {
+		for i := 0; i < len(f.by[from]); {
+			if f.by[from][i].until.After(now) {
+				i++
+				continue
 			}
-		}
-		f.count -= len(records) - len(kept)
-		if len(kept) == 0 {
-			delete(f.by, from)
-		} else {
-			f.by[from] = kept
+			f.cut(from, i)
 		}
 	}
+}
+
+// fly notes a record that a stranger is about to make and makes room for it.
+func (s *Server) fly(ctx context.Context, from netip.Addr, key string, life time.Duration) {
+	for _, old := range s.flight.add(from, key, life) {
+		if _, err := s.kv.Take(ctx, old); err != nil && !fault.Is(err, fault.NotFound) {
+			s.log.WarnContext(ctx, "a record in flight could not be removed", "key", old, "error", err)
+		}
+	}
+}
+
+// loadFlight notes the registered clients that nobody has used yet: they live
+// long, so that a restart must not forget whose they are.
+func (s *Server) loadFlight(ctx context.Context) error {
+	rows, err := s.clients.All(ctx)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(rows, func(a, b clientRow) int { return a.Value.CreatedAt.Compare(b.Value.CreatedAt) })
+	for _, row := range rows {
+		from, err := netip.ParseAddr(row.Value.CreatedFrom)
+		if err != nil || !row.Value.LastUsed.IsZero() {
+			continue // made by an administrator, or in use
+		}
+		s.fly(ctx, from, s.clients.Key(row.Name), row.Expires.Sub(s.now()))
+	}
+	return nil
 }

@@ -18,11 +18,11 @@ func TestCodeFlowGivesATokenThatOpensTheHost(t *testing.T) {
 		t.Fatalf("the browser is sent to %q", got)
 	}
 	handle := r.handleOf(a)
-	p, err := r.Pending(t.Context(), handle)
+	p, err := r.Pending(r.pages(), handle)
 	if err != nil || p.ClientName != "Test client" || p.Resource != appOrigin || !slices.Equal(p.Scopes, []string{"user"}) {
 		t.Fatalf("pending %+v %v", p, err)
 	}
-	location, err := r.Approve(t.Context(), handle, person("alice"), []string{"user"})
+	location, err := r.Approve(r.pages(), handle, person("alice"), []string{"user"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,14 +33,14 @@ func TestCodeFlowGivesATokenThatOpensTheHost(t *testing.T) {
 	}
 	tok := r.post(appOrigin+"/token", codeForm(client, q.Get("code")))
 	m := tok.json(t)
-	if tok.StatusCode != 200 || m["token_type"] != "Bearer" || m["expires_in"] != 1800.0 || m["scope"] != "user" || tok.Header.Get("Cache-Control") != "no-store" {
+	if tok.StatusCode != http.StatusOK || m["token_type"] != "Bearer" || m["expires_in"] != 1800.0 || m["scope"] != "user" || tok.Header.Get("Cache-Control") != "no-store" {
 		t.Fatalf("token: %d %s", tok.StatusCode, tok.body)
 	}
 	verdict, _ := r.admit(http.MethodGet, appOrigin+"/reports", "Authorization", "Bearer "+tok.text(t, "access_token"))
 	if verdict.Outcome != site.Allow || verdict.Principal == nil || verdict.Principal.User != "alice" || verdict.Step != 9 || !verdict.OwnToken {
 		t.Errorf("verdict %+v", verdict)
 	}
-	if _, err := r.Approve(t.Context(), handle, person("alice"), []string{"user"}); err == nil {
+	if _, err := r.Approve(r.pages(), handle, person("alice"), []string{"user"}); err == nil {
 		t.Error("a handle counted twice")
 	}
 }
@@ -60,7 +60,7 @@ func TestRefreshRotates(t *testing.T) {
 	r := newRig(t)
 	access, refresh, client := r.tokens(appOrigin, person("alice"), "user")
 	a := r.refresh(appOrigin, client, refresh)
-	if a.StatusCode != 200 || a.text(t, "access_token") == access || a.text(t, "refresh_token") == refresh || a.text(t, "refresh_token") == "" {
+	if a.StatusCode != http.StatusOK || a.text(t, "access_token") == access || a.text(t, "refresh_token") == refresh || a.text(t, "refresh_token") == "" {
 		t.Fatalf("%d %s", a.StatusCode, a.body)
 	}
 	if verdict, _ := r.admit(http.MethodGet, appOrigin+"/", "Authorization", "Bearer "+a.text(t, "access_token")); verdict.Outcome != site.Allow {
@@ -72,7 +72,7 @@ func TestDeviceFlow(t *testing.T) {
 	r := newRig(t)
 	a := r.post(appOrigin+"/device/code", url.Values{"client_id": {DeviceFlowClient}, "scope": {"user"}})
 	m := a.json(t)
-	if a.StatusCode != 200 || m["verification_uri"] != authOrigin+"/device" || m["interval"] != 5.0 || m["expires_in"] != 600.0 {
+	if a.StatusCode != http.StatusOK || m["verification_uri"] != authOrigin+"/device" || m["interval"] != 5.0 || m["expires_in"] != 600.0 {
 		t.Fatalf("%d %s", a.StatusCode, a.body)
 	}
 	device := m["device_code"].(string)
@@ -82,22 +82,22 @@ func TestDeviceFlow(t *testing.T) {
 	poll().refused(t, 400, "authorization_pending", "")
 	poll().refused(t, 400, "slow_down", "")
 	v, _ := r.visit(http.MethodGet, authOrigin+"/device")
-	p, err := r.DeviceByUserCode(t.Context(), v, strings.ToLower(strings.ReplaceAll(m["user_code"].(string), "-", " ")))
+	p, err := r.DeviceByUserCode(r.pages(), v, strings.ToLower(strings.ReplaceAll(m["user_code"].(string), "-", " ")))
 	if err != nil || p.ClientName != "Gatehouse command line" || p.Resource != appOrigin || p.Device == "" {
 		t.Fatalf("%+v %v", p, err)
 	}
-	if err := r.ApproveDevice(t.Context(), p.Device, person("alice"), p.Scopes); err != nil {
+	if err := r.ApproveDevice(r.pages(), p.Device, person("alice"), p.Scopes); err != nil {
 		t.Fatal(err)
 	}
 	got := poll()
-	if got.StatusCode != 200 || got.text(t, "refresh_token") == "" {
+	if got.StatusCode != http.StatusOK || got.text(t, "refresh_token") == "" {
 		t.Fatalf("%d %s", got.StatusCode, got.body)
 	}
 	if verdict, _ := r.admit(http.MethodGet, appOrigin+"/", "Authorization", "Bearer "+got.text(t, "access_token")); verdict.Outcome != site.Allow {
 		t.Errorf("%+v", verdict)
 	}
 	poll().refused(t, 400, "invalid_grant", "used already")
-	if _, err := r.DeviceByUserCode(t.Context(), v, m["user_code"].(string)); err == nil {
+	if _, err := r.DeviceByUserCode(r.pages(), v, m["user_code"].(string)); err == nil {
 		t.Error("a user code counted twice")
 	}
 }

@@ -11,7 +11,7 @@ import (
 // Admit decides on r, which v describes, from memory only: see judge for the
 // nine steps. It is called for every request.
 func (s *Server) Admit(v *site.Visit, r *http.Request) site.Verdict {
-	j := judge{s: s, v: v, r: r, now: s.now()}
+	j := judge{s: s, v: v, r: r, now: s.now(), change: s.change.Load()}
 	return j.decide()
 }
 
@@ -20,7 +20,7 @@ func (s *Server) Admit(v *site.Visit, r *http.Request) site.Verdict {
 // them; else by the credential that r carries.
 func (s *Server) Explain(v *site.Visit, r *http.Request, person *Person) (site.Verdict, []Step) {
 	var trace []Step
-	j := judge{s: s, v: v, r: r, now: s.now(), trace: &trace, as: person}
+	j := judge{s: s, v: v, r: r, now: s.now(), change: s.change.Load(), trace: &trace, as: person}
 	verdict := j.decide()
 	return verdict, trace
 }
@@ -58,7 +58,7 @@ func (s *Server) Still(v *site.Visit) bool {
 
 // stillOpen reports whether a request without a principal may go on.
 func stillOpen(host *site.Host, route *site.Route, path site.Path, set *settings) bool {
-	return isPublic(host, route, path) || !set.on || set.excluded != "" || (set.mode == site.ModePassthrough && !set.mcp)
+	return isPublic(host, route, path) || !set.on || set.excluded != "" || set.passes()
 }
 
 func (s *Server) stillPermitted(v *site.Visit, host *site.Host, set *settings, p *principal.Principal) bool {
@@ -97,8 +97,8 @@ func sameRoute(host *site.Host, old *site.Route) (route *site.Route, gone bool) 
 	return nil, true
 }
 
-// ownCredential reports whether a request carries an Authorization header with
-// a token of ours, and the token.
+// bearer is the bearer token of a request, and how many Authorization headers
+// stand beside it; 0 when there is no bearer token.
 func bearer(r *http.Request) (token string, n int) {
 	all := r.Header["Authorization"]
 	if len(all) == 0 {

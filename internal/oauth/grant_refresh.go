@@ -167,7 +167,11 @@ func (s *Server) renewed(ctx context.Context, g *Grant, f form, now time.Time) (
 		return nil, nil, errTarget("the refresh token is for " + g.Resource + " alone")
 	}
 	if s.opt.Recheck != nil {
-		if g.Person, err = s.opt.Recheck(ctx, g.Person, target.host); err != nil {
+		g.Person, err = s.opt.Recheck(ctx, g.Person, target.host)
+		if fault.Is(err, fault.Denied) || fault.Is(err, fault.Unauthenticated) {
+			return nil, nil, invalidGrant("recheck_denied", "the account could not be confirmed: sign in again")
+		}
+		if err != nil {
 			return nil, nil, err
 		}
 	}

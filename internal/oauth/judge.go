@@ -48,11 +48,12 @@ type judge struct {
 	trace *[]Step // nil: nobody asked
 	as    *Person // explain: the person to decide for; nil: whoever the request says
 
-	set   settings
-	entry *entry               // the credential, once it was verified
-	who   *principal.Principal // what it proved
-	owned bool                 // Authorization carries a token of ours
-	renew string               // Set-Cookie that renews the session
+	change int64 // Server.change as it was before anything was asked
+	set    settings
+	entry  *entry               // the credential, once it was verified
+	who    *principal.Principal // what it proved
+	owned  bool                 // Authorization carries a token of ours
+	renew  string               // Set-Cookie that renews the session
 }
 
 func (j *judge) decide() site.Verdict {
@@ -156,7 +157,7 @@ func (j *judge) byToken(token string) (verdict site.Verdict, done bool) {
 		bad = j.tokenFits(e)
 	}
 	if bad != nil {
-		if j.set.on && j.set.mode == site.ModePassthrough && !j.set.mcp && !bad.ours {
+		if j.set.on && j.set.passes() && !bad.ours {
 			j.note(5, "the bearer token is not one of ours: "+bad.reason)
 			return verdict, false
 		}
@@ -216,12 +217,15 @@ func (s *Server) hears(v *site.Visit, issuer string) bool {
 // tokenPrincipal is who a token speaks for, its scopes cut to what the lists
 // give now.
 func (j *judge) tokenPrincipal(e *entry) *principal.Principal {
-	p := e.token.principal(nil)
-	p.Scopes = j.s.granted(j.v.Host, j.set.own, identityOf(p), strings.Fields(e.token.claims.Scope))
+	p, host := e.token.principal(nil), j.v.Host
 	p.Resource = j.v.Resource()
-	if j.v.Direct {
+	if j.v.Direct { // the lists of the host that the token is for
 		p.Resource = e.token.claims.Audience[0]
+		if named, _, ok := j.s.opt.World().Resource(p.Resource); ok {
+			host = named
+		}
 	}
+	p.Scopes = j.s.granted(host, j.set.own, identityOf(p), strings.Fields(e.token.claims.Scope))
 	return p
 }
 
@@ -313,8 +317,8 @@ func MCPOrigin(v *site.Visit, origin string) bool {
 func (j *judge) anonymous() site.Verdict {
 	switch {
 	case !j.set.on:
-		return j.finish(3, site.Verdict{Reason: reasonOpen, Header: j.challenge("", "", nil)})
-	case j.set.mode == site.ModePassthrough && !j.set.mcp:
+		return j.finish(3, site.Verdict{Reason: reasonOpen})
+	case j.set.passes():
 		return j.finish(5, site.Verdict{Reason: reasonPassed})
 	case j.set.mode == site.ModeRedirect && !j.set.mcp && !j.v.Direct && navigates(j.r):
 		return j.finish(5, site.Verdict{Outcome: site.SignIn, Reason: reasonNone, Location: startLocation(j.r)})
@@ -351,12 +355,11 @@ func (j *judge) refuseToken(bad *badToken) site.Verdict {
 // judged is steps 7 to 9, for a request whose credential counts. The verdict is
 // remembered with the credential until something that it rests on changes.
 func (j *judge) judged() site.Verdict {
-	change := j.s.change.Load()
 	verdict := j.rights()
 	if j.entry != nil && j.trace == nil {
 		kept := verdict
 		kept.SetCookie = ""
-		j.entry.bound.Store(&binding{host: j.v.Host, route: j.v.Route, origin: j.v.Origin, mcp: j.set.mcp, change: change,
+		j.entry.bound.Store(&binding{host: j.v.Host, route: j.v.Route, origin: j.v.Origin, mcp: j.set.mcp, change: j.change,
 			until: j.now.Add(bindingLife), verdict: kept})
 	}
 	return verdict
@@ -379,7 +382,7 @@ func (j *judge) binding() *binding {
 
 func (j *judge) holds(b *binding) bool {
 	return b.host == j.v.Host && b.route == j.v.Route && b.origin == j.v.Origin && b.mcp == j.set.mcp && !j.v.Direct &&
-		b.change == j.s.change.Load() && j.now.Before(b.until)
+		b.change == j.change && j.now.Before(b.until)
 }
 
 func (j *judge) rights() site.Verdict {

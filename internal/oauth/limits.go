@@ -12,10 +12,10 @@ import (
 // by a valid code, refresh or access token is never bounded: many people come
 // from few addresses.
 const (
-	perMinute      = 60      // attempts a minute of one address
-	perMinuteInAll = 10 * 60 // attempts a minute of all addresses
-	maxAddresses   = 16384   // addresses that are remembered
-	wrongUserCodes = 10      // wrong user codes of one address, then it waits
+	perMinute      = 60       // attempts a minute of one address
+	perMinuteInAll = 100 * 60 // attempts a minute of all addresses
+	maxAddresses   = 16384    // addresses that are remembered
+	wrongUserCodes = 10       // wrong user codes of one address, then it waits
 )
 
 // limits are all bounds of the authorization server.
@@ -32,7 +32,7 @@ func newLimits(on bool, clock func() time.Time) limits {
 	usual := func() *bound { return newBound(on, clock, perMinute, perMinuteInAll) }
 	return limits{
 		register: usual(), authorize: usual(), device: usual(), failed: usual(),
-		badSignatures: newBound(on, clock, perMinute, 100*perMinute),
+		badSignatures: newBound(on, clock, perMinute, 0), // of an address alone: nobody's tokens suffer from strangers
 		userCodes:     newBound(true, clock, wrongUserCodes, perMinuteInAll),
 	}
 }
@@ -67,7 +67,11 @@ func newBound(on bool, clock func() time.Time, each, inAll int) *bound {
 	return &bound{on: on, clock: clock, each: each, all: perMinuteLimiter(inAll), by: map[netip.Addr]*rate.Limiter{}}
 }
 
+// perMinuteLimiter admits n a minute; 0 is no limit.
 func perMinuteLimiter(n int) *rate.Limiter {
+	if n == 0 {
+		return rate.NewLimiter(rate.Inf, 0)
+	}
 	return rate.NewLimiter(rate.Every(time.Minute/time.Duration(n)), n)
 }
 
@@ -90,7 +94,7 @@ func (b *bound) spent(from netip.Addr) bool {
 		return false
 	}
 	now := b.clock()
-	return b.of(from).TokensAt(now) < 1 || b.all.TokensAt(now) < 1
+	return b.of(from).TokensAt(now) < 1 || (b.all.Limit() != rate.Inf && b.all.TokensAt(now) < 1)
 }
 
 func reserve(l *rate.Limiter, now time.Time) time.Duration {

@@ -11,7 +11,10 @@ import (
 // Lists for the people who run this server. None of them holds a secret or the
 // hash of one.
 
-type deviceRow = store.Row[device]
+type (
+	deviceRow = store.Row[device]
+	clientRow = store.Row[Client]
+)
 
 // values are the records of rows.
 func values[T any](rows []store.Row[T], err error) ([]T, error) {

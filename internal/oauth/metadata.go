@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"context"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -22,6 +21,16 @@ func grantTypes(host *site.Host) []string {
 
 func authMethods(host *site.Host) []string {
 	return narrow(allAuthMethods(), host.Proxy.OAuthServerTokenAuthMethods)
+}
+
+// serverScopes are the scopes that the metadata tells of. A proxy may replace
+// them for clients that want to read others; what is granted stays what it is.
+func serverScopes(host *site.Host) []string {
+	p := &host.Proxy
+	if p.OAuthServerOverrideDefaults && len(p.OAuthServerScopes) > 0 {
+		return p.OAuthServerScopes
+	}
+	return narrow(resourceScopes(host), p.OAuthServerScopes)
 }
 
 func narrow(all, only []string) []string {
@@ -62,7 +71,7 @@ func (s *Server) serverDocument(at place) map[string]any {
 	p := &at.host.Proxy
 	doc := map[string]any{
 		"issuer":                                         at.issuer,
-		"scopes_supported":                               narrow(resourceScopes(at.host), p.OAuthServerScopes),
+		"scopes_supported":                               serverScopes(at.host),
 		"response_types_supported":                       []string{"code"},
 		"response_modes_supported":                       []string{"query"},
 		"grant_types_supported":                          grantTypes(at.host),
@@ -70,10 +79,6 @@ func (s *Server) serverDocument(at place) map[string]any {
 		"code_challenge_methods_supported":               []string{"S256"},
 		"authorization_response_iss_parameter_supported": true,
 		"resource_indicators_supported":                  true,
-		"protected_resources":                            s.resourcesOf(at),
-	}
-	if len(doc["protected_resources"].([]string)) == 0 {
-		delete(doc, "protected_resources")
 	}
 	confidential := without(authMethods(at.host), []string{authNone})
 	for id, e := range map[string]struct{ name, path, methods string }{
@@ -91,37 +96,34 @@ func (s *Server) serverDocument(at place) map[string]any {
 		doc[e.name] = at.issuer + e.path
 		switch {
 		case e.methods == "":
+		case id == site.RouteIntrospect && len(confidential) == 0:
+			delete(doc, e.name) // nobody could ask
 		case id == site.RouteIntrospect:
 			doc[e.methods] = confidential
 		default:
 			doc[e.methods] = authMethods(at.host)
 		}
 	}
-	addOwn(doc, p.OAuthServerCustomMetadata)
+	addOwn(doc, p.OAuthServerCustomMetadata, p.OAuthServerOverrideDefaults)
 	return doc
 }
 
-// resourcesOf are the resources that an issuer grants beside its own.
-func (s *Server) resourcesOf(at place) []string {
-	if own, ok := s.ownAudience(at); ok {
-		return []string{own.resource}
-	}
-	return nil
-}
-
-// addOwn adds a proxy's own fields; what is ours stays.
-func addOwn(doc, own map[string]any) {
-	for name, value := range maps.All(own) {
-		if _, ours := doc[name]; !ours && !fixedMetadata(name) {
+// addOwn adds a proxy's own fields. They replace ours only where the proxy says
+// so, and never those that everything rests on.
+func addOwn(doc, own map[string]any, replace bool) {
+	for name, value := range own {
+		if _, ours := doc[name]; (!ours || replace) && !fixedMetadata(name) {
 			doc[name] = value
 		}
 	}
 }
 
-// fixedMetadata are the fields that a proxy never decides, present or not.
+// fixedMetadata are the fields that a proxy never decides, present or not: who
+// issues, where the endpoints are, and what this server really does.
 func fixedMetadata(name string) bool {
-	return strings.HasSuffix(name, "_endpoint") || slices.Contains([]string{"issuer", "jwks_uri", "code_challenge_methods_supported",
-		"authorization_response_iss_parameter_supported", "resource", "authorization_servers", "id_token_signing_alg_values_supported"}, name)
+	return strings.HasSuffix(name, "_endpoint") || slices.Contains([]string{"issuer", "jwks_uri", "resource", "authorization_servers",
+		"code_challenge_methods_supported", "authorization_response_iss_parameter_supported", "response_types_supported",
+		"grant_types_supported", "token_endpoint_auth_methods_supported", "id_token_signing_alg_values_supported"}, name)
 }
 
 // resourceMetadata is the metadata of the host as a protected resource (RFC

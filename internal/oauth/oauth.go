@@ -162,7 +162,10 @@ func (s *Server) Load(ctx context.Context) error {
 	if err := s.loadRevocations(ctx); err != nil {
 		return err
 	}
-	return s.loadUsers(ctx)
+	if err := s.loadUsers(ctx); err != nil {
+		return err
+	}
+	return s.loadFlight(ctx)
 }
 
 // ServeHTTP answers the protocol endpoints: the target internal:oauth. The

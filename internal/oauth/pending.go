@@ -10,6 +10,7 @@ import (
 
 	"gatehouse/internal/fault"
 	"gatehouse/internal/principal"
+	"gatehouse/internal/site"
 )
 
 // codeLife is how long an authorization code can be used; codeMemory how long
@@ -28,28 +29,38 @@ func (s *Server) park(ctx context.Context, p Pending, from netip.Addr) (handle s
 	return handle, err
 }
 
-// fly notes a record that a stranger is about to make and makes room for it.
-func (s *Server) fly(ctx context.Context, from netip.Addr, key string, life time.Duration) {
-	for _, old := range s.flight.add(from, key, life) {
-		if _, err := s.kv.Take(ctx, old); err != nil && !fault.Is(err, fault.NotFound) {
-			s.log.WarnContext(ctx, "a record in flight could not be removed", "key", old, "error", err)
-		}
-	}
-}
-
 // Pending is the authorization request that waits under handle. It stays there:
 // Approve and Refuse take it. NotFound: it was used, or has expired.
 func (s *Server) Pending(ctx context.Context, handle string) (Pending, error) {
 	row, err := s.pendings.Get(ctx, hashed(handle))
-	if fault.Is(err, fault.NotFound) {
+	if fault.Is(err, fault.NotFound) || (err == nil && !s.answersHere(ctx, row.Value.Host)) {
 		return Pending{}, errPendingGone
 	}
 	return row.Value, err
 }
 
+// answersHere reports whether a person may answer for requests that were made at
+// host on the pages where ctx's visit stands. Pages that stand on a host itself
+// share an origin with that host's backend: they answer for it alone, so that no
+// backend's script can consent to another host.
+func (s *Server) answersHere(ctx context.Context, host string) bool {
+	v := site.VisitFrom(ctx)
+	if v == nil {
+		return false
+	}
+	o := s.opt.World().Origins
+	if o.OwnPages(host) || o.OwnPages(v.Name) {
+		return v.Name == host
+	}
+	return v.Direct || v.Name == o.SignInName()
+}
+
 var errPendingGone = fault.New(fault.NotFound, "this request was answered already or has expired: go back to the program and start again")
 
 func (s *Server) takePending(ctx context.Context, handle string) (Pending, error) {
+	if _, err := s.Pending(ctx, handle); err != nil {
+		return Pending{}, err
+	}
 	name := hashed(handle)
 	row, err := s.pendings.Take(ctx, name)
 	if fault.Is(err, fault.NotFound) {

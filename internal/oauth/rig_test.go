@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -283,7 +284,7 @@ func (r *rig) handleOf(a answer) string {
 func (r *rig) code(origin, client string, who Person, query url.Values) string {
 	r.t.Helper()
 	a := r.ask(http.MethodGet, origin+"/authorize?"+query.Encode(), "")
-	location, err := r.Approve(r.t.Context(), r.handleOf(a), who, strings.Fields("admin user mcp reports"))
+	location, err := r.Approve(r.pages(), r.handleOf(a), who, strings.Fields("admin user mcp reports"))
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -338,4 +339,10 @@ func (a answer) refused(t testing.TB, status int, code, words string) {
 	if a.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("an error may be cached: %q", a.Header.Get("Cache-Control"))
 	}
+}
+
+// pages is the context of a request to the pages for people, on the sign-in host.
+func (r *rig) pages() context.Context {
+	v, _ := r.visit(http.MethodGet, authOrigin+"/consent")
+	return site.WithVisit(r.t.Context(), v)
 }

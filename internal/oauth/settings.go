@@ -63,6 +63,12 @@ func settingsFor(host *site.Host, route *site.Route, path site.Path) settings {
 	return set
 }
 
+// passes reports whether requests without a credential of ours go on to the
+// target. Our own MCP server has nothing for them.
+func (set *settings) passes() bool {
+	return set.mode == site.ModePassthrough && set.target != site.InternalMCP
+}
+
 // replace puts a route's settings in place of the proxy's for what they name.
 func (set *settings) replace(a *site.RouteAuth) {
 	if a.AuthType != "" {
