@@ -70,6 +70,9 @@ const (
 	columnCount = 128 // numbers beyond are of a later version
 )
 
+// clientGone is the ErrorKind of requests that the client gave up.
+const clientGone = "client_gone"
+
 // flags of an entry: what a query for errors needs, and IsError.
 const (
 	flagError = 1 << iota
@@ -202,8 +205,11 @@ func flagsOf(e *Entry) (flags int64) {
 
 // Failed reports whether e tells of an error: status 500 and above, a target
 // that could not be asked, a failed MCP call, a record of ERROR or CRITICAL.
-// What was rightly refused (401, 403, 404) is none.
+// What was rightly refused (401, 403, 404) is none, nor a client that went away.
 func (e *Entry) Failed() bool {
+	if e.ErrorKind == clientGone {
+		return false
+	}
 	return e.Status >= 500 || e.Error != "" || e.ErrorKind != "" || e.IsError || e.Level == "ERROR" || e.Level == "CRITICAL"
 }
 

@@ -51,7 +51,9 @@ type Journal struct {
 	node    uint16
 
 	settling sync.Mutex // one at a time moves entries from queue to pending
-	flushing sync.Mutex // one at a time writes and reads blocks for the index
+	flushing sync.Mutex // one at a time appends blocks and puts them into the index
+	loading  sync.Mutex // guards loaded
+	loaded   bool       // the index knows the blocks of earlier runs
 	mu       sync.RWMutex
 	requests *ledger // guarded by mu
 	audits   *ledger // guarded by mu

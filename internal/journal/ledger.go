@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -14,7 +15,6 @@ type ledger struct {
 	name    string
 	sync    bool // each block is safe before Append returns
 	pending []item
-	loaded  bool // the index knows the blocks of earlier runs
 
 	segments []*segment
 	known    map[string]struct{} // ids of the blocks in segments
@@ -80,59 +80,75 @@ func (l *ledger) surplus(most int) (floor int64, any bool) {
 	return floor, any
 }
 
-// learn takes up a block that the store has.
-func (j *Journal) learn(l *ledger, b store.Block) {
+func (j *Journal) knows(l *ledger, id string) bool {
 	j.mu.RLock()
-	known := l.knows(b.ID)
-	j.mu.RUnlock()
-	if known {
-		return
-	}
-	if floor, ok := floorOf(b.Data); ok {
-		j.mu.Lock()
-		l.raise(floor)
-		j.mu.Unlock()
-		return
-	}
-	opened, err := j.codec.open(b.Data)
-	if err != nil {
-		j.unreadable.Add(1)
-		return
-	}
-	s := segmentOf(b.ID, opened)
-	j.mu.Lock()
-	l.add(s)
-	j.mu.Unlock()
+	defer j.mu.RUnlock()
+	return l.knows(id)
 }
 
 // load makes sure that the index knows what the store holds.
 func (j *Journal) load(ctx context.Context) error {
-	j.mu.RLock()
-	loaded := j.requests.loaded && j.audits.loaded
-	j.mu.RUnlock()
-	if loaded {
+	j.loading.Lock()
+	defer j.loading.Unlock()
+	if j.loaded {
 		return nil
 	}
-	j.flushing.Lock()
-	defer j.flushing.Unlock()
 	for _, l := range j.ledgers() {
-		if l.loaded { // written under flushing too
-			continue
-		}
 		if err := j.scan(ctx, l, time.Now().Add(-j.keep(l))); err != nil {
 			return err
 		}
-		j.mu.Lock()
-		l.loaded = true
-		j.mu.Unlock()
 	}
+	j.loaded = true
 	return nil
 }
 
-// scan learns the store's blocks from a time on. flushing is held.
+// scan learns the store's blocks from a time on. Nothing is locked while the
+// store is read.
 func (j *Journal) scan(ctx context.Context, l *ledger, from time.Time) error {
-	return j.log.Range(ctx, l.name, from, time.Time{}, true, func(b store.Block) bool {
-		j.learn(l, b)
+	var news lessons
+	err := j.log.Range(ctx, l.name, from, time.Time{}, true, func(b store.Block) bool {
+		if !j.knows(l, b.ID) {
+			news.learn(j.codec, b)
+		}
 		return ctx.Err() == nil
 	})
+	if err = cmp.Or(err, ctx.Err()); err != nil {
+		return err
+	}
+	j.take(l, news)
+	return nil
+}
+
+// lessons are what blocks have taught that the index does not know yet.
+type lessons struct {
+	segments   []*segment
+	floor      int64
+	unreadable int64
+}
+
+func (n *lessons) learn(c *codec, b store.Block) {
+	if floor, ok := floorOf(b.Data); ok {
+		n.floor = max(n.floor, floor)
+		return
+	}
+	opened, err := c.open(b.Data)
+	if err != nil {
+		n.unreadable++
+		return
+	}
+	n.segments = append(n.segments, segmentOf(b.ID, opened))
+}
+
+// take puts lessons into the index. Of a block that is being flushed the flush
+// comes first, so that it is there once.
+func (j *Journal) take(l *ledger, news lessons) {
+	j.flushing.Lock()
+	defer j.flushing.Unlock()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, s := range news.segments {
+		l.add(s)
+	}
+	l.raise(news.floor)
+	j.unreadable.Add(news.unreadable)
 }

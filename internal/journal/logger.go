@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"gatehouse/internal/principal"
@@ -96,7 +97,7 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 // WithAttrs is h with more attributes.
 func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	next := *h
-	next.attrs = h.attrs[:len(h.attrs):len(h.attrs)]
+	next.attrs = slices.Clip(h.attrs)
 	for _, a := range attrs {
 		if a.Key == ComponentKey && h.prefix == "" {
 			next.component = a.Value.String()

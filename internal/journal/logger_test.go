@@ -93,9 +93,9 @@ func TestLoggerNeverWritesCredentials(t *testing.T) {
 		var journal recorded
 		levels.Record(&journal)
 		log = log.With("token", secret, "note", "password="+secret)
-		log.Warn("token="+secret, "password", secret, slog.Group("g", "client_secret", secret),
+		log.With(slog.Group("g", "client_secret", secret)).Warn("token="+secret, "password", secret,
 			"header", map[string]string{"Authorization": secret}, "error", errors.New(`Get "/?code=`+secret+`": EOF`),
-			"url", "redis://u:"+secret+"@h", "jwt", jwt, slog.Any("struct", struct{ Password string }{secret}))
+			"url", "redis://u:"+secret+"@h", "jwt", jwt, "struct", struct{ Password string }{secret})
 		if strings.Contains(out.String(), secret) || strings.Contains(out.String(), jwt) {
 			t.Errorf("%s: %s", format, out.String())
 		}

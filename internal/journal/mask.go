@@ -142,13 +142,13 @@ func maskPair(pair string, depth int) (from int, with string, hit bool) {
 		name, value = "", pair
 	}
 	from = len(pair) - len(value)
-	if value == "" {
-		return 0, "", hasShape(name) // a token as a bare name: nothing of it may stay
+	if hasShape(name) || escaped(name) && hasShape(unescape(name)) { // a token where a name should be
+		return 0, Masked, true
 	}
-	if found && (secretName(name) || hasShape(name)) {
-		if hasShape(name) {
-			return 0, Masked, true
-		}
+	if value == "" {
+		return 0, "", false
+	}
+	if found && secretName(name) {
 		return from, Masked, true
 	}
 	masked := maskValue(value, depth)
@@ -164,7 +164,7 @@ func maskValue(value string, depth int) string {
 	if !escaped(value) {
 		return maskText(value, depth)
 	}
-	if depth >= maxNesting {
+	if depth >= maxNesting || hasShape(value) { // decoding could break the shape: "%0eyJ…"
 		return Masked
 	}
 	text := unescape(value)
@@ -186,8 +186,8 @@ func maskNested(text string, depth int) string {
 
 // plainValue reports that nothing in value could hide a secret.
 func plainValue(value string) bool {
-	for i := 0; i < len(value); i++ {
-		switch c := value[i]; c {
+	for i := range len(value) {
+		switch value[i] {
 		case '%', '=', ':', '"', '@', '+':
 			return false
 		}

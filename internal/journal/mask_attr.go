@@ -92,7 +92,7 @@ func escapeRune(b *strings.Builder, r rune) {
 }
 
 func printable(s string) bool {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if c := s[i]; c < ' ' || c == 0x7f || c >= utf8.RuneSelf {
 			return slowPrintable(s[i:])
 		}

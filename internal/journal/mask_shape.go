@@ -70,7 +70,7 @@ func keyLen(s string, prefix int) int {
 
 // run is how many bytes of base64url s begins with.
 func run(s string) int {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if !isKeyByte(s[i]) {
 			return i
 		}
@@ -110,7 +110,7 @@ func indexScheme(s string) int {
 
 // credentialLen is how many bytes of a token68 (RFC 9110, section 11.2) s begins with.
 func credentialLen(s string) int {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if c := s[i]; !isKeyByte(c) && c != '.' && c != '~' && c != '+' && c != '/' && c != '=' {
 			return i
 		}

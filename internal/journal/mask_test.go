@@ -47,6 +47,8 @@ func TestMaskQuery(t *testing.T) {
 		{"a JWT as a value", "x=" + jwt, "x=***"},
 		{"a JWT as a name", jwt + "=1", "***"},
 		{"a JWT alone", jwt, "***"},
+		{"a JWT behind a broken escape", "x=%0" + jwt + "0", "x=***"},
+		{"a JWT with an encoded dot as a name", strings.ReplaceAll(jwt, ".", "%2E") + "=1", "***"},
 		{"a GitHub token", "x=gho_16C7e42F292c6912E7710c838347Ae178B4a", "x=***"},
 		{"an sk- key", "x=sk-abcdefghijklmnopqrstuvwx", "x=***"},
 		{"a word with sk-", "x=task-management-application", "x=task-management-application"},

@@ -6,7 +6,7 @@ import "strings"
 // UUIDs, long hexadecimal or mixed words. Statistics count by it, so that
 // /users/1 and /users/2 are one line.
 func Pattern(path string) string {
-	if strings.IndexAny(path, "0123456789") < 0 {
+	if !strings.ContainsAny(path, "0123456789") {
 		return path
 	}
 	parts := strings.Split(path, "/")
@@ -20,7 +20,7 @@ func Pattern(path string) string {
 
 func isIdentifier(s string) bool {
 	digits, hex, other := 0, 0, 0
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		switch c := s[i]; {
 		case '0' <= c && c <= '9':
 			digits++

@@ -87,10 +87,13 @@ func fitting(items []item) int {
 	return len(items)
 }
 
-// roughSize is what can be large in an entry.
-func roughSize(e *Entry) int {
-	size := len(e.Query) + len(e.Path) + len(e.Message) + len(e.Error) + len(e.UserAgent) + len(e.Before) + len(e.After) +
-		len(e.RequestBody) + len(e.ResponseBody) + 512
+// roughSize is about what e takes in a block before it is compressed.
+func roughSize(e *Entry) (size int) {
+	for _, c := range textColumns {
+		if c.id != colRequestHeaders && c.id != colResponseHeaders && c.id != colScopes {
+			size += len(c.get(e))
+		}
+	}
 	for _, headers := range [...]map[string]string{e.RequestHeaders, e.ResponseHeaders} {
 		for name, value := range headers {
 			size += len(name) + len(value)
@@ -133,15 +136,16 @@ func (j *Journal) store(ctx context.Context, l *ledger, items []item) error {
 // to followers.
 func (j *Journal) watch(ctx context.Context, l *ledger) {
 	for b := range j.log.Follow(ctx, l.name) {
-		j.flushing.Lock() // else a block of our own could come before Append answers its id
-		j.mu.RLock()
-		ours := l.knows(b.ID)
-		j.mu.RUnlock()
-		if !ours {
-			j.learn(l, b)
-		}
+		j.flushing.Lock() // a block of our own can come before Append answers its id: wait for that
+		known := j.knows(l, b.ID)
 		j.flushing.Unlock()
-		if !ours && j.followers.some.Load() {
+		if known {
+			continue
+		}
+		var news lessons
+		news.learn(j.codec, b)
+		j.take(l, news)
+		if j.followers.some.Load() {
 			j.deliverBlock(b)
 		}
 	}

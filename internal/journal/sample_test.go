@@ -36,3 +36,13 @@ func sample(n int) *Entry {
 	}
 	return e
 }
+
+// noise is text that can't be compressed well.
+func noise(seed, n int) string {
+	r := rand.New(rand.NewPCG(uint64(seed), 11))
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(' ' + 1 + r.IntN(90))
+	}
+	return string(b)
+}

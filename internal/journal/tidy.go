@@ -14,7 +14,7 @@ func (j *Journal) tidy(ctx context.Context) error {
 	}
 	now := time.Now()
 	for _, l := range j.ledgers() {
-		if err := j.relearn(ctx, l, now.Add(-2*tidyEvery)); err != nil {
+		if err := j.scan(ctx, l, now.Add(-2*tidyEvery)); err != nil {
 			return err
 		}
 		if err := j.trim(ctx, l, now); err != nil {
@@ -22,12 +22,6 @@ func (j *Journal) tidy(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-func (j *Journal) relearn(ctx context.Context, l *ledger, from time.Time) error {
-	j.flushing.Lock()
-	defer j.flushing.Unlock()
-	return j.scan(ctx, l, from)
 }
 
 func (j *Journal) trim(ctx context.Context, l *ledger, now time.Time) error {
