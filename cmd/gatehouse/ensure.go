@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+
+	"gatehouse/internal/control"
+	"gatehouse/internal/fault"
+	"gatehouse/internal/principal"
+	"gatehouse/internal/site"
+)
+
+// ensureProtected makes sure that the host of `protect` is there with sign-in on.
+// It runs the operations that everybody runs, as the machine's administrator.
+func (n *node) ensureProtected(ctx context.Context, in *protectArgs) error {
+	if in == nil {
+		return nil
+	}
+	ctx = principal.With(control.WithDoor(ctx, principal.Local), &principal.Principal{
+		Subject: "local:machine", User: "local:machine", Scopes: []string{principal.ScopeAdmin}, AuthType: principal.Local,
+	})
+	fields := in.fields()
+	fields["proxy_hostname"] = in.Host
+	err := n.operate(ctx, "create_proxy", fields)
+	if !fault.Is(err, fault.Exists) {
+		return err
+	}
+	delete(fields, "proxy_hostname")
+	fields["hostname"] = in.Host
+	return n.operate(ctx, "update_proxy", fields)
+}
+
+// operate runs an operation by name.
+func (n *node) operate(ctx context.Context, name string, fields map[string]any) error {
+	raw, err := json.Marshal(fields)
+	if err != nil {
+		return err
+	}
+	_, err = n.control.Operation(name).Call(ctx, raw)
+	return err
+}
+
+// fields are the proxy's settings that the arguments name; what they leave out
+// stays as it is on a host that exists.
+func (p *protectArgs) fields() map[string]any {
+	fields := map[string]any{
+		"target_url": p.Target, "enabled": true, "auth_enabled": true, "auth_type": site.AuthOAuth,
+		"auth_mode": p.Mode, "resource_endpoint": p.ResourceEndpoint, "mcp_enabled": p.MCP,
+	}
+	if len(p.Allow) > 0 {
+		fields["auth_required_users"] = p.Allow
+	}
+	if len(p.Exclude) > 0 {
+		fields["auth_excluded_paths"] = p.Exclude
+	}
+	return fields
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+
+	"gatehouse/internal/control"
+	"gatehouse/internal/demo"
+	"gatehouse/internal/edge"
+	"gatehouse/internal/journal"
+	"gatehouse/internal/oauth"
+	"gatehouse/internal/signin"
+	"gatehouse/internal/site"
+)
+
+// openLogs makes the process log and the journal, which mask by the same rules;
+// warnings of the one are entries of the other.
+func (n *node) openLogs() (err error) {
+	n.log, n.levels = journal.NewLogger(n.stderr, n.cfg.Log.Format, n.cfg.Log.Level)
+	n.journal, err = journal.New(n.store, journal.Options{
+		Retention: n.cfg.Log.Retention, MaxEntries: n.cfg.Log.MaxEntries, Logger: n.log,
+	})
+	if err != nil {
+		return err
+	}
+	n.levels.Record(n.journal)
+	for _, w := range n.cfg.Warnings() {
+		n.log.Warn(w.Text, "component", "config", "variable", w.Name)
+	}
+	return nil
+}
+
+func (n *node) oauthOptions() oauth.Options {
+	o := n.cfg.OAuth
+	return oauth.Options{
+		KV: n.store, Sealer: n.sealer, World: n.roster.World, Recorder: n.journal, Logger: n.component("oauth"),
+		Lists:               oauth.Lists{Admin: o.AdminUsers, User: o.UserUsers, MCP: o.MCPUsers},
+		Localhost:           oauth.Lists{Admin: o.LocalhostAdminUsers, User: o.LocalhostUserUsers, MCP: o.LocalhostMCPUsers},
+		AccessTokenLifetime: o.AccessTokenLifetime, RefreshTokenLifetime: o.RefreshTokenLifetime,
+		SessionTimeout: o.SessionTimeout, ClientLifetime: o.ClientLifetime,
+		FixedIssuer: o.Issuer, RateLimits: n.cfg.Limits.RateLimits, ImportKey: o.SigningKey(),
+		// Asked while serving only, when the pages are there.
+		Recheck: func(ctx context.Context, p oauth.Person, host *site.Host) (oauth.Person, error) {
+			return n.pages.Recheck(ctx, p, host)
+		},
+	}
+}
+
+func (n *node) signinOptions() signin.Options {
+	o, g := n.cfg.OAuth, n.cfg.GitHub
+	return signin.Options{
+		OAuth: n.oauth, KV: n.store, Sealer: n.sealer, World: n.roster.World, Recorder: n.journal, Logger: n.component("signin"),
+		GitHub: signin.GitHubApp{ClientID: g.ClientID, ClientSecret: g.ClientSecret.Reveal(), URL: g.URL, APIURL: g.APIURL},
+		Lists: slices.Concat(o.AdminUsers, o.UserUsers, o.MCPUsers,
+			o.LocalhostAdminUsers, o.LocalhostUserUsers, o.LocalhostMCPUsers),
+		RateLimits: n.cfg.Limits.RateLimits,
+		// Asked while serving only, when the operations are there.
+		ProxySecret: func(p *site.Proxy) (string, error) { return n.control.GitHubSecret(p) },
+	}
+}
+
+func (n *node) controlDeps() control.Deps {
+	name, err := os.Hostname()
+	if err != nil {
+		name = "node" // a machine without a name still serves
+	}
+	return control.Deps{
+		Store: n.store, Sealer: n.sealer, Worlds: n.roster, Origins: n.origins, Journal: n.journal, Log: n.component("control"),
+		Levels: n.levels, OAuth: n.oauth, Hasher: signin.NewHasher(), Loops: n.loops, Node: name, Release: release().Version,
+	}
+}
+
+// loops reports whether a target's address is one of our own public listeners.
+func (n *node) loops(ctx context.Context, t site.Target) bool {
+	host, port := t.Address()
+	own := slices.ContainsFunc([]net.Listener{n.listeners.plain, n.listeners.secure}, func(l net.Listener) bool { return strconv.Itoa(portOf(l)) == port })
+	if !own {
+		return false
+	}
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return site.UnderLocalhost(host) // else nothing is known: the edge asks again at each dial
+	}
+	return slices.ContainsFunc(addresses, ourAddress)
+}
+
+// ourAddress reports whether an address is one of this machine's.
+func ourAddress(ip netip.Addr) bool {
+	if ip.Unmap().IsLoopback() || ip.IsUnspecified() {
+		return true
+	}
+	interfaces, err := net.InterfaceAddrs()
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(interfaces, func(a net.Addr) bool {
+		p, err := netip.ParsePrefix(a.String())
+		return err == nil && p.Addr().Unmap() == ip.Unmap()
+	})
+}
+
+func (n *node) edgeOptions() edge.Options {
+	listen, limits := n.cfg.Listen, n.cfg.Limits
+	return edge.Options{
+		Gate: n.oauth, Certificates: n.certs, Recorder: n.journal, Logger: n.component("edge"),
+		Locals: map[string]http.Handler{
+			site.InternalAPI: n.doors.api, site.InternalOAuth: n.oauth, site.InternalPages: n.pages, site.InternalDemo: demo.New(),
+		},
+		TokenInClear:   n.oauth.SeenInClear,
+		TrustedProxies: listen.TrustedProxies, LocalhostPeers: listen.LocalhostPeers,
+		OwnListeners:   n.listeners.addresses(),
+		ConnectTimeout: n.cfg.Proxy.ConnectTimeout, ResponseTimeout: n.cfg.Proxy.RequestTimeout,
+		MaxConnections: limits.MaxConnections, MaxConnectionsPerIP: limits.MaxConnectionsPerIP, MaxRequestsPerIP: limits.MaxRequestsPerIP,
+	}
+}

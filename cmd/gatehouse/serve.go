@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+
+	"gatehouse/internal/api/listenfile"
+	"gatehouse/internal/cert"
+	"gatehouse/internal/config"
+	"gatehouse/internal/control"
+	"gatehouse/internal/edge"
+	"gatehouse/internal/fault"
+	"gatehouse/internal/journal"
+	"gatehouse/internal/oauth"
+	"gatehouse/internal/roster"
+	"gatehouse/internal/signin"
+	"gatehouse/internal/site"
+	"gatehouse/internal/store"
+	"gatehouse/internal/store/boltstore"
+)
+
+// node is one running Gatehouse: its parts, in the order in which they are made.
+type node struct {
+	cfg    *config.Config
+	stderr io.Writer
+
+	store     *boltstore.Store
+	sealer    *store.Sealer
+	journal   *journal.Journal
+	log       *slog.Logger
+	levels    *journal.Levels
+	listeners *listeners
+	origins   site.Origins
+
+	roster  *roster.Roster
+	certs   *cert.Keeper
+	oauth   *oauth.Server
+	pages   *signin.Pages
+	control *control.Control
+	edge    *edge.Edge
+	doors   *doors
+}
+
+// serve runs the whole system until ctx ends. With protect it first makes sure
+// that this host exists with sign-in on.
+func serve(ctx context.Context, cfg *config.Config, protect *protectArgs, stderr io.Writer) (err error) {
+	if cfg.Redis.Enabled() {
+		return fault.BadField("REDIS_URL", "this version keeps its state in DATA_DIR only: leave REDIS_URL unset")
+	}
+	n := &node{cfg: cfg, stderr: stderr}
+	if err := n.open(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.store.Close()) }()
+	if err := n.bind(); err != nil {
+		return err
+	}
+	defer n.listeners.Close()
+	if err := n.build(); err != nil {
+		return err
+	}
+	return n.recording(ctx, func(ctx context.Context) error {
+		if err := n.prepare(ctx); err != nil {
+			return err
+		}
+		defer os.Remove(listenfile.Path(cfg.DataDir))
+		return n.run(ctx, protect)
+	})
+}
+
+// open opens what everything else needs: the store, the key that seals secrets,
+// the journal and the process log.
+func (n *node) open() error {
+	var err error
+	if n.store, err = boltstore.Open(n.cfg.DataDir, boltstore.Options{}); err != nil {
+		return err
+	}
+	key := []byte(n.cfg.SecretKey.Reveal())
+	if len(key) == 0 {
+		if key, err = store.LoadOrCreateKey(filepath.Join(n.cfg.DataDir, "secret.key")); err != nil {
+			return errors.Join(err, n.store.Close())
+		}
+	}
+	if n.sealer, err = store.NewSealer(key); err != nil {
+		return errors.Join(err, n.store.Close())
+	}
+	if err := n.openLogs(); err != nil {
+		return errors.Join(err, n.store.Close())
+	}
+	return nil
+}
+
+// bind takes the ports, so that every part knows how clients reach us.
+func (n *node) bind() (err error) {
+	if n.listeners, err = listen(n.cfg, n.log); err != nil {
+		return err
+	}
+	n.origins = n.listeners.origins(n.cfg)
+	return nil
+}
+
+// build makes the parts and hands each what it needs. Nothing runs yet.
+func (n *node) build() (err error) {
+	n.roster = roster.New(n.store, n.origins, n.publish, n.component("roster"))
+	n.certs = cert.New(n.store, n.sealer, cert.Options{SelfSigned: n.cfg.Cert.SelfSignedLifetime, Log: n.component("cert")})
+	if n.oauth, err = oauth.New(n.oauthOptions()); err != nil {
+		return err
+	}
+	if n.pages, err = signin.New(n.signinOptions()); err != nil {
+		return err
+	}
+	n.control = control.New(n.controlDeps())
+	if n.doors, err = n.newDoors(); err != nil {
+		return err
+	}
+	n.edge = edge.New(n.edgeOptions())
+	n.listeners.handTo(n.edge)
+	return nil
+}
+
+// publish hands a new world to those who serve from it.
+func (n *node) publish(w *site.World) {
+	names := make([]string, 0, w.Len())
+	for _, h := range w.Hosts() {
+		names = append(names, h.Proxy.Hostname)
+	}
+	n.certs.Want(names)
+	n.edge.SetWorld(w)
+}
+
+// prepare reads and completes what the store must hold before the first request.
+func (n *node) prepare(ctx context.Context) error {
+	if err := n.certs.Load(ctx); err != nil {
+		return err
+	}
+	if err := n.control.EnsureBuiltIns(ctx); err != nil {
+		return err
+	}
+	if err := n.roster.Load(ctx); err != nil {
+		return err
+	}
+	return n.oauth.Load(ctx)
+}
+
+// run serves until ctx ends or a part fails; then it ends all of them. When all
+// parts run it makes sure of the host to protect, and tells where everything is.
+func (n *node) run(ctx context.Context, protect *protectArgs) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, part := range []func(context.Context) error{n.roster.Run, n.certs.Run, n.oauth.Run, n.edge.Run, n.doors.Run} {
+		group.Go(func() error { return part(ctx) })
+	}
+	group.Go(func() error {
+		if err := n.ensureProtected(ctx, protect); err != nil {
+			return err
+		}
+		return n.announce(ctx, protect)
+	})
+	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// recording keeps the journal running from before the first request until after
+// the last, so that nothing that was recorded is lost at the end.
+func (n *node) recording(ctx context.Context, serve func(context.Context) error) error {
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	var flushed errgroup.Group
+	flushed.Go(func() error { return n.journal.Run(life) })
+	err := serve(ctx)
+	end()
+	if flushErr := flushed.Wait(); flushErr != nil && !errors.Is(flushErr, context.Canceled) {
+		err = errors.Join(err, flushErr)
+	}
+	return err
+}
+
+func (n *node) component(name string) *slog.Logger { return n.log.With("component", name) }

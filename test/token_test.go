@@ -1,0 +1,119 @@
+package test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// curl asks with the real curl, trusting the local CA, and answers status,
+// challenge and body.
+func (s *server) curl(url string, args ...string) (status, challenge, body string) {
+	s.t.Helper()
+	program := need(s.t, "curl", "Debian package curl")
+	ca := filepath.Join(s.dir, "ca.pem")
+	if err := os.WriteFile(ca, []byte(s.must("ca", "export")), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	args = append([]string{"-sS", "--cacert", ca, "-w", "\n%{http_code} %header{www-authenticate}", url}, args...)
+	cmd := exec.CommandContext(s.t.Context(), program, args...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		s.t.Fatalf("curl %s: %v\n%s", url, err, out)
+	}
+	at := strings.LastIndexByte(string(out), '\n')
+	status, challenge, _ = strings.Cut(string(out[at+1:]), " ")
+	return status, challenge, string(out[:at])
+}
+
+// TestTokensByCurl is a protected host as programs see it: the exact challenge,
+// a token by the device flow, tokens that must not work, and revocation.
+func TestTokensByCurl(t *testing.T) {
+	s := start(t, []string{"OAUTH_USER_USERS=local:alice"}, "protect", "app.localhost", mirror(t).URL)
+	p := s.person()
+	p.becomeAdmin()
+	p.login("--scope", "admin")
+	admin := &api{s, s.token()}
+	app := s.url("app.localhost", "")
+
+	status, challenge, _ := s.curl(app + "/")
+	want := `Bearer resource_metadata="` + app + `/.well-known/oauth-protected-resource", scope="user mcp"`
+	if status != "401" || challenge != want {
+		t.Errorf("without a token: %s with\n  %s\nwant 401 with\n  %s", status, challenge, want)
+	}
+
+	token := strings.TrimSpace(p.login("--resource", app, "--scope", "user", "--print-token"))
+	bearer := "Authorization: Bearer " + token
+	status, _, body := s.curl(app+"/", "-H", bearer, "-H", "X-Auth-User: local:forged")
+	if status != "200" || !strings.Contains(body, `user=["local:alice"]`) || !strings.Contains(body, `authorization=""`) {
+		t.Errorf("with a token: %s %s", status, body)
+	}
+
+	admin.create("other.localhost", mirror(t).URL)
+	admin.do("POST", "/proxies/other.localhost/auth", `{"auth_enabled":true}`, http.StatusOK)
+	status, challenge, _ = s.curl(s.url("other.localhost", "/"), "-H", bearer)
+	if status != "401" || !strings.Contains(challenge, `error="invalid_token"`) {
+		t.Errorf("a token for another host: %s %s", status, challenge)
+	}
+
+	admin.do("PUT", "/proxies/app.localhost", `{"auth_allowed_scopes":["mcp"]}`, http.StatusOK)
+	status, challenge, _ = s.curl(app+"/", "-H", bearer)
+	if status != "403" || !strings.Contains(challenge, `error="insufficient_scope"`) || !strings.Contains(challenge, `scope="mcp"`) {
+		t.Errorf("a token without the scope: %s %s", status, challenge)
+	}
+	admin.do("PUT", "/proxies/app.localhost", `{"auth_allowed_scopes":null}`, http.StatusOK)
+
+	status, _, _ = s.curl(app+"/", "-H", bearer)
+	if status != "200" {
+		t.Errorf("the scope is not asked for any more: %s", status)
+	}
+	s.must("oauth", "token", "revoke", grantOf(t, s, "app.localhost"), "--force")
+	status, challenge, _ = s.curl(app+"/", "-H", bearer)
+	if status != "401" || !strings.Contains(challenge, `error="invalid_token"`) {
+		t.Errorf("after oauth token revoke: %s %s", status, challenge)
+	}
+}
+
+// grantOf is the id of the grant for a host's resource.
+func grantOf(t *testing.T, s *server, host string) string {
+	t.Helper()
+	var page struct {
+		Items []struct{ ID, Resource string }
+	}
+	decode(t, s.must("oauth", "token", "list", "--format", "json"), &page)
+	for _, g := range page.Items {
+		if strings.Contains(g.Resource, "//"+host) {
+			return g.ID
+		}
+	}
+	t.Fatalf("no grant for %s in %+v", host, page.Items)
+	return ""
+}
+
+// TestAnotherAccountCannotActLocally shows that --local is this account's: the
+// key is 0600 in a 0700 folder, and the signature counts on loopback only.
+func TestAnotherAccountCannotActLocally(t *testing.T) {
+	s := start(t, nil, "serve")
+	s.local("proxy", "list")
+	data := filepath.Join(s.dir, "data")
+	for path, want := range map[string]os.FileMode{data: 0o700, filepath.Join(data, "local.key"): 0o600, filepath.Join(data, "secret.key"): 0o600} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode().Perm(); got != want {
+			t.Errorf("%s has mode %o, want %o", path, got, want)
+		}
+	}
+	elsewhere := httptest.NewServer(http.NotFoundHandler())
+	defer elsewhere.Close()
+	_, errs, code := s.cli("--local", "--url", "http://gatehouse.example.com", "proxy", "list")
+	if code != 2 || !strings.Contains(errs, "--local") {
+		t.Errorf("--local towards another machine: exit %d, %s", code, errs)
+	}
+}
