@@ -70,8 +70,8 @@ type Request struct {
 	Method  string
 	Path    string // escaped, from the API's root: "/proxies/app.example.com"
 	Query   url.Values
-	Body    any   // sent as JSON; nil: no body
-	IfMatch int64 // the version that a change expects; 0: any
+	Body    any    // sent as JSON; nil: no body
+	IfMatch string // the version that a change expects; empty: any
 }
 
 // Do sends r and decodes the answer into out: nil drops it, a *json.RawMessage
@@ -134,8 +134,8 @@ func (c *Client) Build(ctx context.Context, r Request) (*http.Request, []byte, e
 	} else {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	if r.IfMatch > 0 {
-		req.Header.Set("If-Match", strconv.Quote(strconv.FormatInt(r.IfMatch, 10)))
+	if r.IfMatch != "" {
+		req.Header.Set("If-Match", strconv.Quote(strings.Trim(r.IfMatch, `"`)))
 	}
 	if c.agent != "" {
 		req.Header.Set("User-Agent", c.agent)

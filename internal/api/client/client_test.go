@@ -68,7 +68,7 @@ func TestRequestsSayWhatTheServerReads(t *testing.T) {
 		w.WriteHeader(http.StatusNoContent)
 	})
 	c := ask(t, client.Options{URL: url, Auth: client.Bearer{Source: client.Fixed("secret")}})
-	r := client.Request{Method: "PUT", Path: "/proxies/" + client.Segment("a/b"), Body: map[string]any{"enabled": false}, IfMatch: 7}
+	r := client.Request{Method: "PUT", Path: "/proxies/" + client.Segment("a/b"), Body: map[string]any{"enabled": false}, IfMatch: "7"}
 	if err := c.Do(t.Context(), r, nil); err != nil {
 		t.Fatal(err)
 	}

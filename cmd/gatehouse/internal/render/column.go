@@ -10,7 +10,7 @@ import (
 // Column is one column of a table.
 type Column struct {
 	Title string
-	Field string // member of a row: "proxy_hostname", "person.user"
+	Field string // member of a row: "proxy_hostname", "person.user"; "a|b" is b where a is empty
 	As    Style
 	Width int // in a stream, whose later rows are not known; 0: 10
 }
@@ -26,7 +26,7 @@ const (
 	Status       // an HTTP status
 	Millis       // a duration in milliseconds
 	Age          // a duration in seconds
-	Clock        // a time of day, for streams
+	Clock        // the time of an entry: of day, with the date when it is not today's
 )
 
 // cell is a value as a table shows it, with its color.
@@ -50,7 +50,7 @@ func (c Column) cell(raw json.RawMessage, now time.Time) cell {
 	case When:
 		return cell{text: relative(text, now)}
 	case Clock:
-		return cell{clock(text), faint}
+		return cell{clock(text, now), faint}
 	case YesNo:
 		return yesNo(text)
 	case Status:
@@ -107,10 +107,13 @@ func seconds(text string) string {
 	return span(time.Duration(n * float64(time.Second)))
 }
 
-func clock(text string) string {
+func clock(text string, now time.Time) string {
 	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
+	switch {
+	case err != nil:
 		return Clean(text)
+	case t.Local().Format(time.DateOnly) != now.Local().Format(time.DateOnly):
+		return t.Local().Format("01-02 15:04:05")
 	}
 	return t.Local().Format("15:04:05.000")
 }

@@ -56,7 +56,45 @@ func (o Object) Get(name string) json.RawMessage {
 	return nil
 }
 
-// rows are the objects of the list called name.
+// first is the first value that holds something, of names with | between them.
+func (o Object) first(names string) json.RawMessage {
+	var value json.RawMessage
+	for name := range strings.SplitSeq(names, "|") {
+		if value = o.Get(name); Text(value) != "" {
+			break
+		}
+	}
+	return value
+}
+
+// Text is the value called name in words.
+func (o Object) Text(name string) string { return Text(o.Get(name)) }
+
+// kept is a list without the rows that v does not keep.
+func kept(answer json.RawMessage, v View) (json.RawMessage, error) {
+	o, err := ParseObject(answer)
+	if err != nil {
+		return nil, err
+	}
+	var list []json.RawMessage
+	if err := json.Unmarshal(o.Get(v.List), &list); err != nil {
+		return nil, errors.New("the answer has no list called " + v.List)
+	}
+	keep := []json.RawMessage{}
+	for _, raw := range list {
+		row, err := ParseObject(raw)
+		if err != nil {
+			return nil, err
+		}
+		if v.Keep(row) {
+			keep = append(keep, raw)
+		}
+	}
+	return json.Marshal(map[string]any{v.List: keep, "cursor": o.Text("cursor")})
+}
+
+// rows are the objects of the list called name; a plain value is an object with
+// the one member item.
 func rows(answer json.RawMessage, name string) ([]Object, error) {
 	o, err := ParseObject(answer)
 	if err != nil {
@@ -69,7 +107,7 @@ func rows(answer json.RawMessage, name string) ([]Object, error) {
 	all := make([]Object, len(list))
 	for i, raw := range list {
 		if all[i], err = ParseObject(raw); err != nil {
-			return nil, err
+			all[i] = Object{{Name: "item", Value: raw}}
 		}
 	}
 	return all, nil

@@ -54,6 +54,11 @@ type View struct {
 	List    string   // member that holds the rows: "items", "logs"; empty: the answer is one object
 	Columns []Column // of the rows; of one object, all members that hold something are shown
 	Empty   string   // sentence for a list without rows
+
+	Reverse bool // rows come newest first; people read them oldest first
+
+	Say  func(Object) string // instead of a table of one object, a sentence
+	Keep func(Object) bool   // of a list, only the rows that it keeps, in every format
 }
 
 // Effective is the format after Auto is decided.
@@ -69,6 +74,12 @@ func (p *Printer) Effective() Format {
 
 // Print prints a whole answer.
 func (p *Printer) Print(answer json.RawMessage, v View) error {
+	if v.Keep != nil {
+		var err error
+		if answer, err = kept(answer, v); err != nil {
+			return err
+		}
+	}
 	switch p.Effective() {
 	case Table:
 		return p.table(answer, v)

@@ -3,6 +3,7 @@ package render
 import (
 	"encoding/json"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/mattn/go-runewidth"
@@ -16,7 +17,7 @@ const (
 
 func (p *Printer) table(answer json.RawMessage, v View) error {
 	if v.List == "" {
-		return p.object(answer)
+		return p.object(answer, v)
 	}
 	list, err := rows(answer, v.List)
 	if err != nil {
@@ -25,6 +26,9 @@ func (p *Printer) table(answer json.RawMessage, v View) error {
 	if len(list) == 0 {
 		_, err := io.WriteString(p.Out, v.Empty+"\n")
 		return err
+	}
+	if v.Reverse {
+		slices.Reverse(list)
 	}
 	grid := make([][]cell, 0, len(list)+1)
 	grid = append(grid, titles(v.Columns))
@@ -35,9 +39,13 @@ func (p *Printer) table(answer json.RawMessage, v View) error {
 }
 
 // object prints one object: a line for each member that holds something.
-func (p *Printer) object(answer json.RawMessage) error {
+func (p *Printer) object(answer json.RawMessage, v View) error {
 	o, err := ParseObject(answer)
 	if err != nil {
+		return err
+	}
+	if v.Say != nil {
+		_, err := io.WriteString(p.Out, Clean(v.Say(o))+"\n")
 		return err
 	}
 	var grid [][]cell
@@ -74,7 +82,7 @@ func titles(columns []Column) []cell {
 func (p *Printer) cells(row Object, columns []Column) []cell {
 	line := make([]cell, len(columns))
 	for i, c := range columns {
-		line[i] = c.cell(row.Get(c.Field), p.Now)
+		line[i] = c.cell(row.first(c.Field), p.Now)
 	}
 	return line
 }

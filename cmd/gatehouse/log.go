@@ -1,0 +1,321 @@
+package main
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"gatehouse/cmd/gatehouse/internal/render"
+	"gatehouse/internal/api/client"
+	"gatehouse/internal/control"
+	"gatehouse/internal/journal"
+)
+
+// log is the noun for what happened.
+func (a *app) log() *cobra.Command {
+	return a.group("log", "What happened: requests, sign-ins, changes",
+		a.logVerb(logVerb{word: "show", short: "Show the latest entries", operation: "get_logs"}),
+		a.logSearch(), a.logFollow(),
+		a.logVerb(logVerb{word: "errors", short: "Show what failed", operation: "get_error_logs"}),
+		a.logVerb(logVerb{word: "ip", value: "ADDRESS", short: "Show entries of a client's address", operation: "get_logs_by_ip", field: "ip", sample: "192.0.2.7"}),
+		a.logVerb(logVerb{word: "proxy", value: "HOST", short: "Show entries of a host", operation: "get_logs_by_proxy", field: "proxy", sample: "app.example.com"}),
+		a.logVerb(logVerb{word: "hostname", value: "HOST", short: "Show entries of a host, like proxy", operation: "get_logs_by_host", field: "proxy", sample: "app.example.com"}),
+		a.logVerb(logVerb{word: "user", value: "NAME", short: "Show entries of a person", operation: "get_logs_by_user", field: "user", sample: "octocat"}),
+		a.logVerb(logVerb{word: "oauth-client", value: "ID", short: "Show entries of an OAuth client", operation: "get_logs_by_client", field: "client", sample: "device_flow_client"}),
+		a.logVerb(logVerb{word: "session", value: "ID", short: "Show entries of a browser's session", operation: "get_logs_by_session", field: "session", sample: "SESSION"}),
+		a.logVerb(logVerb{word: "method", value: "METHOD", short: "Show entries with a method", operation: "get_logs_by_method", field: "method", sample: "POST"}),
+		a.logVerb(logVerb{word: "status", value: "STATUS", short: "Show entries with a status, like 404 or 4xx", operation: "get_logs_by_status", field: "status", sample: "4xx"}),
+		a.logVerb(logVerb{word: "path", value: "PATH", short: "Show entries of a path, or with * of what begins so", operation: "get_logs_by_path", field: "path", sample: "'/api/*'"}),
+		a.logSlow(),
+		a.logOAuth(),
+		a.logVerb(logVerb{word: "oauth-user", value: "NAME", short: "Show entries of the authorization server about a person", operation: "get_oauth_logs_by_user", field: "user", sample: "octocat"}),
+		a.logVerb(logVerb{word: "events", short: "Show what the server's own process had to tell", operation: "get_event_logs"}),
+		a.logClear(), a.logTest(), a.logLevel())
+}
+
+// usualHours is how far back a search looks when nobody says.
+const usualHours = 24
+
+func logView() render.View {
+	return render.View{List: "logs", Empty: "No entries.", Reverse: true, Columns: logColumns()}
+}
+
+func logColumns() []render.Column {
+	return []render.Column{
+		{Title: "TIME", Field: "time", As: render.Clock, Width: 14}, {Title: "KIND", Field: "kind", Width: 7}, {Title: "CLIENT", Field: "client_ip", Width: 15},
+		{Title: "USER", Field: "user", Width: 14}, {Title: "HOST", Field: "proxy|component", Width: 24}, {Title: "WHAT", Field: "method|action|level", Width: 8},
+		{Title: "STATUS", Field: "status", As: render.Status, Width: 6}, {Title: "TOOK", Field: "duration_ms", As: render.Millis, Width: 8},
+		{Title: "PATH", Field: "path|object|message", Width: 40}, {Title: "WHY", Field: "error|auth_reason"},
+	}
+}
+
+// filters are the flags that every search takes.
+type filters struct {
+	query        journal.Query
+	since, until string
+}
+
+func (f *filters) bind(s *pflag.FlagSet, but string) {
+	q := &f.query
+	for _, flag := range []struct {
+		into        *string
+		name, usage string
+	}{
+		{&q.Proxy, "proxy", "only this host"}, {&q.IP, "ip", "only this client's address"}, {&q.User, "user", "only this person"},
+		{&q.Client, "client", "only this OAuth client"}, {&q.Status, "status", "only this status, like 404 or 4xx"}, {&q.Method, "method", "only this method"},
+		{&q.Path, "path", "only this path, or with * what begins so"}, {(*string)(&q.Kind), "kind", "only request, oauth, mcp, audit or system"},
+		{&f.since, "since", "from this time on, like 2026-01-02T15:04:05Z"}, {&f.until, "until", "up to this time"},
+		{&q.Cursor, "cursor", "where the last page ended"},
+	} {
+		if flag.name != but {
+			s.StringVar(flag.into, flag.name, "", flag.usage)
+		}
+	}
+	s.Float64Var(&q.Hours, "hours", usualHours, "how many hours back")
+	s.IntVar(&q.Limit, "limit", 0, "entries at most (default 100)")
+}
+
+// complete is the query that the flags mean.
+func (f *filters) complete() (journal.Query, error) {
+	q := f.query
+	for _, t := range []struct {
+		flag, text string
+		into       *time.Time
+	}{{"since", f.since, &q.Since}, {"until", f.until, &q.Until}} {
+		if t.text == "" {
+			continue
+		}
+		at, err := time.Parse(time.RFC3339, t.text)
+		if err != nil {
+			return q, usage("--%s %q: write it as 2026-01-02T15:04:05Z", t.flag, t.text)
+		}
+		*t.into = at
+	}
+	if f.since != "" {
+		q.Hours = 0
+	}
+	return q, nil
+}
+
+// logVerb is one search with at most one value of its own.
+type logVerb struct {
+	word, short, operation string
+	value, field, sample   string // the value's name in help, the parameter that it is, an example
+}
+
+func (a *app) logVerb(v logVerb) *cobra.Command {
+	var f filters
+	args, use, example := cobra.NoArgs, v.word, v.word
+	if v.value != "" {
+		args, use, example = cobra.ExactArgs(1), v.word+" "+v.value, v.word+" "+v.sample
+	}
+	c := a.command(verb{
+		use: use + " [flags]", short: v.short, example: "  gatehouse log " + example + "\n  gatehouse log " + example + " --hours 1 --status 5xx",
+		args: args,
+		run: func(ctx context.Context, args []string) error {
+			q, err := f.complete()
+			if err != nil {
+				return err
+			}
+			if v.value != "" {
+				*parameter(&q, v.field) = args[0]
+			}
+			return a.call(ctx, v.operation, q, logView())
+		},
+	})
+	if v.word == "status" {
+		c.Example = "  gatehouse log status 4xx\n  gatehouse log status 502 --hours 1"
+	}
+	f.bind(c.Flags(), v.field)
+	a.completeLog(c, v)
+	return c
+}
+
+func (a *app) completeLog(c *cobra.Command, v logVerb) {
+	if v.field == "proxy" {
+		c.ValidArgsFunction = a.hosts()
+		return
+	}
+	a.flagNames(c, "proxy", "list_proxies", "proxy_hostname")
+}
+
+// parameter is the query's parameter of that name.
+func parameter(q *journal.Query, name string) *string {
+	switch name {
+	case "ip":
+		return &q.IP
+	case "proxy":
+		return &q.Proxy
+	case "user":
+		return &q.User
+	case "client":
+		return &q.Client
+	case "session":
+		return &q.Session
+	case "method":
+		return &q.Method
+	case "status":
+		return &q.Status
+	case "path":
+		return &q.Path
+	}
+	return &q.Q
+}
+
+func (a *app) logSearch() *cobra.Command {
+	var f filters
+	c := a.command(verb{
+		use: "search [QUERY] [flags]", short: "Search entries by words and field:value terms",
+		example: "  gatehouse log search 'timeout' --proxy app.example.com\n  gatehouse log search --user octocat --status 403 --hours 48",
+		args:    cobra.MaximumNArgs(1),
+		run: func(ctx context.Context, args []string) error {
+			q, err := f.complete()
+			if err != nil {
+				return err
+			}
+			if len(args) == 1 {
+				q.Q = args[0]
+			}
+			return a.call(ctx, "get_logs", q, logView())
+		},
+	})
+	f.bind(c.Flags(), "")
+	a.completeLog(c, logVerb{})
+	return c
+}
+
+func (a *app) logSlow() *cobra.Command {
+	var f filters
+	threshold := seconds(time.Second)
+	c := a.command(verb{
+		use: "slow [flags]", short: "Show what took long", example: "  gatehouse log slow --threshold 500ms",
+		run: func(ctx context.Context, _ []string) error {
+			q, err := f.complete()
+			if err != nil {
+				return err
+			}
+			q.SlowMS = float64(time.Duration(threshold)) / float64(time.Millisecond)
+			return a.call(ctx, "get_slow_logs", q, logView())
+		},
+	})
+	f.bind(c.Flags(), "")
+	c.Flags().Var(&threshold, "threshold", "what is long, as 500ms, 2s or in seconds")
+	a.completeLog(c, logVerb{})
+	return c
+}
+
+func (a *app) logOAuth() *cobra.Command {
+	var f filters
+	c := a.command(verb{
+		use: "oauth [ADDRESS] [flags]", short: "Show entries of the authorization server", example: "  gatehouse log oauth\n  gatehouse log oauth 192.0.2.7",
+		args: cobra.MaximumNArgs(1),
+		run: func(ctx context.Context, args []string) error {
+			q, err := f.complete()
+			if err != nil {
+				return err
+			}
+			if len(args) == 0 {
+				return a.call(ctx, "get_oauth_logs", q, logView())
+			}
+			q.IP = args[0]
+			return a.call(ctx, "get_oauth_logs_by_ip", q, logView())
+		},
+	})
+	f.bind(c.Flags(), "")
+	a.completeLog(c, logVerb{})
+	return c
+}
+
+// logFollow shows entries from now on; where it looks back there is nothing.
+func (a *app) logFollow() *cobra.Command {
+	var f filters
+	c := a.command(verb{
+		use: "follow [QUERY] [flags]", short: "Show entries as they come, until interrupted",
+		long:    "Shows entries as they come, until interrupted. In a pipe, each is one JSON object on a line of its own.",
+		example: "  gatehouse log follow --proxy app.example.com\n  gatehouse log follow --status 5xx | jq .path",
+		args:    cobra.MaximumNArgs(1),
+		run: func(ctx context.Context, args []string) error {
+			q := f.query
+			if len(args) == 1 {
+				q.Q = args[0]
+			}
+			req, err := client.NewOperations().Request("get_logs", q)
+			if err != nil {
+				return err
+			}
+			return a.follow(ctx, client.Get("/logs/follow", req.Query), logColumns())
+		},
+	})
+	bindFollow(c.Flags(), &f.query)
+	a.completeLog(c, logVerb{})
+	return c
+}
+
+// bindFollow are the filters that make sense for what has not happened yet.
+func bindFollow(s *pflag.FlagSet, q *journal.Query) {
+	all := pflag.NewFlagSet("", pflag.ContinueOnError)
+	f := filters{}
+	f.bind(all, "")
+	for _, name := range []string{"proxy", "ip", "user", "client", "status", "method", "path"} {
+		s.StringVar(parameter(q, name), name, "", all.Lookup(name).Usage)
+	}
+	s.StringVar((*string)(&q.Kind), "kind", "", all.Lookup("kind").Usage)
+	s.BoolVar(&q.Errors, "errors", false, "only what failed")
+}
+
+func (a *app) logClear() *cobra.Command {
+	var force bool
+	c := a.command(verb{
+		use: "clear [flags]", short: "Forget all entries but those of changes", example: "  gatehouse log clear --force",
+		run: func(ctx context.Context, _ []string) error {
+			if err := a.confirm(ctx, force, "Forget all log entries but those of changes?"); err != nil {
+				return err
+			}
+			return a.call(ctx, "clear_logs", control.Nothing{}, done("the log is empty, but for changes"))
+		},
+	})
+	bindForce(c.Flags(), &force)
+	return c
+}
+
+func (a *app) logTest() *cobra.Command {
+	var in control.TestLog
+	c := a.command(verb{
+		use: "test [flags]", short: "Write one entry, to see whether entries arrive", example: "  gatehouse log test --message hello",
+		run: func(ctx context.Context, _ []string) error { return a.call(ctx, "test_logs", in, done("written")) },
+	})
+	c.Flags().StringVar(&in.Message, "message", "", "text of the entry")
+	return c
+}
+
+// logLevel shows the levels of the process log without an argument, sets one
+// with it, and puts them back with --reset.
+func (a *app) logLevel() *cobra.Command {
+	var component string
+	var reset bool
+	levels := []string{"TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}
+	c := a.command(verb{
+		use: "level [LEVEL] [flags]", short: "Show or change from which level on the process log writes",
+		example: "  gatehouse log level\n  gatehouse log level DEBUG --component edge\n  gatehouse log level --reset",
+		args:    cobra.MaximumNArgs(1), complete: cobra.FixedCompletions(levels, cobra.ShellCompDirectiveNoFileComp),
+		run: func(ctx context.Context, args []string) error {
+			switch {
+			case reset && len(args) == 0:
+				return a.call(ctx, "reset_log_level", control.ResetLogLevel{Component: component}, render.View{})
+			case reset:
+				return usage("give a level or --reset, not both")
+			case len(args) == 1:
+				return a.call(ctx, "set_log_level", control.SetLogLevel{Level: args[0], Component: component}, render.View{})
+			case component != "":
+				return usage("say which level %s is to have", strconv.Quote(component))
+			}
+			return a.call(ctx, "get_log_level", control.Nothing{}, render.View{})
+		},
+	})
+	c.Flags().StringVar(&component, "component", "", "only this part of the program, like edge or oauth")
+	c.Flags().BoolVar(&reset, "reset", false, "back to what the configuration says")
+	return c
+}
