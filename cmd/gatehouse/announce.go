@@ -13,9 +13,16 @@ import (
 )
 
 // announce tells people how this node is reached, and writes the same for the
-// CLI to DATA_DIR/listen.json. Nobody's secret is in it but the setup link,
-// which goes to stderr and nowhere else.
+// CLI to DATA_DIR/listen.json, with the local CA's certificates in ca.pem beside
+// it. Nobody's secret is in it but the setup link, which goes to stderr and
+// nowhere else.
 func (n *node) announce(ctx context.Context, protect *protectArgs) error {
+	if err := listenfile.WriteCA(n.cfg.DataDir, n.certs.CAPEM()); err != nil {
+		return err
+	}
+	if err := listenfile.WriteCA(n.cfg.DataDir, n.certs.CAPEM()); err != nil {
+		return err
+	}
 	if err := listenfile.Write(n.cfg.DataDir, n.addresses()); err != nil {
 		return err
 	}
