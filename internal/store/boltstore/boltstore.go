@@ -40,7 +40,7 @@ type Store struct {
 
 	dir    string
 	lock   *os.File // held as long as the store is open
-	db     *bolt.DB
+	db     *database
 	writer *writer
 	events feed.Hub[store.Event]
 	leases leases
@@ -91,7 +91,7 @@ func open(dir string, lock *os.File) (*Store, error) {
 	}
 	closing, cancel := context.WithCancel(context.Background())
 	s := &Store{Logs: logs, dir: dir, lock: lock, db: db, closing: closing}
-	s.writer = newWriter(closing, db, &s.events)
+	s.writer = newWriter(closing, db.DB, &s.events)
 	s.close = sync.OnceValue(func() error {
 		cancel()
 		<-s.writer.ended
@@ -106,6 +106,7 @@ func open(dir string, lock *os.File) (*Store, error) {
 // closeDB is called when the writer has ended.
 func (s *Store) closeDB() error {
 	if s.writer.stuck {
+		s.db.letGo()
 		return fault.New(fault.Unavailable, "the database could not be closed after a failure")
 	}
 	return s.db.Close()

@@ -2,7 +2,6 @@ package boltstore
 
 import (
 	"context"
-	"encoding/binary"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -54,7 +53,7 @@ func (s *Store) Take(ctx context.Context, key string) (store.Item, error) {
 // go away, and change its slices, while the writer is still at work.
 type edit struct {
 	key    []byte
-	record []byte // encoded, with room in front for version and expiry; nil: delete
+	record []byte // the value with room for the head; nil: delete
 	demand int64  // Write.If
 	write  store.Write
 }
@@ -64,7 +63,7 @@ func prepare(writes []store.Write) (edits []edit, bytes int) {
 	for i, w := range writes {
 		e := edit{key: []byte(w.Key), demand: w.If, write: store.Write{TTL: w.TTL}}
 		if !w.Delete {
-			e.record = record{value: w.Value}.encode()
+			e.record = room(w.Value)
 		}
 		edits[i] = e
 		bytes += len(e.key) + len(e.record)
@@ -94,7 +93,7 @@ func (b *batch) commit(edits []edit) ([]int64, error) {
 		if err != nil {
 			return nil, err
 		}
-		if e.demand != store.AnyVersion && e.demand != r.versionAt(b.now) {
+		if e.demand != store.AnyVersion && e.demand != r.shown(b.now) {
 			return nil, fault.New(fault.Conflict, "the key %q is not at the version that was read: read it again and repeat", e.key)
 		}
 		old[i] = r
@@ -111,7 +110,7 @@ func (b *batch) take(key []byte) (store.Item, error) {
 	if err != nil {
 		return store.Item{}, err
 	}
-	if r.versionAt(b.now) == 0 {
+	if r.shown(b.now) == 0 {
 		return store.Item{}, notFound(string(key))
 	}
 	item := r.item(key)
@@ -125,7 +124,7 @@ func (b *batch) present(key []byte) (record, error) {
 	if data == nil {
 		return record{}, nil
 	}
-	return decodeRecord(data)
+	return decodeRecord(data, key)
 }
 
 // write makes one edit over what stood there and answers the new version.
@@ -137,11 +136,12 @@ func (b *batch) write(e edit, old record) int64 {
 	b.unschedule(e.key, old)
 	version, err := b.keys.NextSequence()
 	b.fail(err)
-	binary.BigEndian.PutUint64(e.record, version)
+	var expires int64
 	if at := e.write.Expiry(b.now); !at.IsZero() {
-		binary.BigEndian.PutUint64(e.record[8:], uint64(at.UnixMilli()))
-		b.fail(b.expiry.Put(expiryKey(at.UnixMilli(), e.key), nil))
+		expires = at.UnixMilli()
+		b.fail(b.expiry.Put(expiryKey(expires, e.key), nil))
 	}
+	stamp(e.record, e.key, version, expires)
 	b.fail(b.keys.Put(e.key, e.record))
 	b.tell(store.Changed, string(e.key))
 	return int64(version)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"syscall"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -30,9 +32,15 @@ var (
 	formatKey    = []byte("format")
 )
 
+// database is a bbolt database and its file, which is bbolt's to use.
+type database struct {
+	*bolt.DB
+	file *os.File
+}
+
 // openDB opens the database in dir, making it first if it is not there. The new
 // file gets its name when it is whole, so that a crash leaves none or a good one.
-func openDB(dir string) (*bolt.DB, error) {
+func openDB(dir string) (*database, error) {
 	path := filepath.Join(dir, dbFile)
 	there, err := exists(path)
 	if err != nil {
@@ -83,15 +91,41 @@ func layOut(tx *bolt.Tx) error {
 // openBolt opens one bbolt file. The folder's lock is held already, so that
 // bbolt's own is free at once; its timeout only keeps a stray tool from
 // stopping the start for ever.
-func openBolt(path string) (db *bolt.DB, err error) {
+func openBolt(path string) (_ *database, err error) {
+	db := new(database)
+	defer func() {
+		if err != nil {
+			db.letGo()
+		}
+	}()
 	defer recoverDamage(&err)
-	return bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType, NoStatistics: true})
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	db.DB, err = bolt.Open(path, 0o600, &bolt.Options{
+		Timeout: time.Second, FreelistType: bolt.FreelistMapType, NoStatistics: true,
+		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
+			var err error
+			db.file, err = os.OpenFile(name, flag, mode)
+			return db.file, err
+		},
+	})
+	return db, err
+}
+
+// letGo frees the file of a database that can't be closed: when bbolt panics over
+// a damaged page it leaves it locked, and mapped, so that closing alone would not
+// unlock it. Of a closed file there is nothing left to free.
+func (db *database) letGo() {
+	if db.file != nil {
+		_ = syscall.Flock(int(db.file.Fd()), syscall.LOCK_UN)
+		_ = db.file.Close()
+	}
 }
 
 // checkDB refuses a file that is not ours, of a later format, or cut short (a
 // page beyond the end would kill the process when it is touched).
-func checkDB(db *bolt.DB, path string) (err error) {
+func checkDB(db *database, path string) (err error) {
 	defer recoverDamage(&err)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	return db.View(func(tx *bolt.Tx) error {
 		info, err := os.Stat(path)
 		if err != nil {
@@ -121,6 +155,7 @@ func (s *Store) view(ctx context.Context, fn func(*bolt.Tx) error) (err error) {
 		return err
 	}
 	defer recoverDamage(&err)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	err = s.db.View(fn)
 	if errors.Is(err, berrors.ErrDatabaseNotOpen) {
 		return errClosed()

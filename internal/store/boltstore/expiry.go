@@ -41,14 +41,25 @@ func (b *batch) sweep(limit int) int {
 		if b.now.UnixMilli() < expires {
 			return n
 		}
-		b.fail(b.expiry.Delete(k))
-		b.fail(b.keys.Delete(key))
+		b.expire(string(key), expires)
 		if b.failed != nil {
 			return n
 		}
-		b.tell(store.Deleted, string(key))
 	}
 	return limit
+}
+
+// expire removes the key, if it is still the one that was to expire then, and
+// the note about it.
+func (b *batch) expire(key string, expires int64) {
+	b.dirty = true
+	b.fail(b.expiry.Delete(expiryKey(expires, []byte(key))))
+	r, err := b.present([]byte(key))
+	if err != nil || r.expires != expires {
+		return // damaged: whoever reads it will hear of that
+	}
+	b.fail(b.keys.Delete([]byte(key)))
+	b.tell(store.Deleted, key)
 }
 
 func (b *batch) nextExpiry() time.Time {

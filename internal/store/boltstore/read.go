@@ -55,7 +55,7 @@ func list(ctx context.Context, c *bolt.Cursor, prefix, after string, limit int) 
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		r, err := decodeRecord(v)
+		r, err := decodeRecord(v, k)
 		if err != nil {
 			return nil, err
 		}
@@ -72,7 +72,7 @@ func lookup(keys *bolt.Bucket, key []byte, now time.Time) (record, bool, error) 
 	if b == nil {
 		return record{}, false, nil
 	}
-	r, err := decodeRecord(b)
+	r, err := decodeRecord(b, key)
 	return r, err == nil && !r.expired(now), err
 }
 

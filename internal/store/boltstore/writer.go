@@ -2,6 +2,7 @@ package boltstore
 
 import (
 	"context"
+	"runtime/debug"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -79,6 +80,7 @@ func (w *writer) do(ctx context.Context, bytes int, apply func(*batch) error) er
 // run works until the store is closing. What it has taken from the queue it answers.
 func (w *writer) run() {
 	defer close(w.ended)
+	debug.SetPanicOnFault(true) // a damaged page may point anywhere; see transact
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
