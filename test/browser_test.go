@@ -115,7 +115,7 @@ func (b *browser) shows(prefix, want string) {
 func (b *browser) fill(name, value string) {
 	b.t.Helper()
 	field := chromedp.CSS(`input[name="` + name + `"]`)
-	b.do(chromedp.WaitVisible(field), chromedp.SetValue(field, ""), chromedp.SendKeys(field, value))
+	b.do(chromedp.WaitVisible(field), chromedp.SendKeys(field, value))
 }
 
 // press clicks the button that says so.

@@ -86,14 +86,20 @@ func (s *server) onHTTPS(printed string) string {
 	return s.url(u.Hostname(), u.RequestURI())
 }
 
-// becomeAdmin uses the setup link to create the first administrator; the person
-// is signed in then.
+// becomeAdmin uses the setup link to create the first administrator, and signs in.
 func (p *person) becomeAdmin() {
 	p.s.t.Helper()
 	page := p.follow(p.s.onHTTPS(p.s.setup()))
 	done := p.submit(page, "/setup", url.Values{"name": {adminName}, "password": {adminPassword}, "again": {adminPassword}})
 	if done.StatusCode != http.StatusSeeOther {
 		p.s.t.Fatalf("setup: %d\n%s", done.StatusCode, done.Body)
+	}
+	next, err := done.Location()
+	if err != nil {
+		p.s.t.Fatal(err)
+	}
+	if page = p.signIn(p.follow(next.String()), adminName, adminPassword); page.StatusCode != http.StatusOK {
+		p.s.t.Fatalf("the new administrator can't sign in: %d\n%s", page.StatusCode, page.Body)
 	}
 }
 
