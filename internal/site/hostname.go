@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
@@ -45,6 +46,9 @@ func NormalizeHostname(name string) (string, error) {
 		return "", errNameWild
 	}
 	ascii, err := names.ToASCII(base)
+	if again, err := names.ToASCII(ascii); err != nil || again != ascii || !utf8.ValidString(name) {
+		return "", errNameLabel
+	}
 	if err != nil || ascii == "" || strings.HasSuffix(ascii, ".") || strings.Contains(ascii, "_") {
 		return "", errNameLabel
 	}

@@ -66,6 +66,8 @@ var (
 	errTargetInside = errors.New("may name of the built-in services only internal:demo and internal:mcp")
 	errTargetLong   = errors.New("is at most 2048 characters long")
 
+	containerName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`)
+
 	targetName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 )
 
@@ -117,7 +119,7 @@ func parseURL(kind, s string) (Target, error) {
 	case u.Path != "" && !ParsePath(u.EscapedPath()).Plain:
 		return Target{}, errTargetPath
 	}
-	u.Scheme, u.Host = kind, strings.ToLower(u.Host)
+	u.Scheme, u.Host = kind, asciiHost(u)
 	return Target{Kind: kind, URL: u}, nil
 }
 
@@ -128,11 +130,25 @@ func targetHost(u *url.URL) bool {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return addr.Zone() == "" && !addr.IsUnspecified() && !addr.IsMulticast()
 	}
-	if strings.Contains(host, "*") {
+	if strings.Contains(host, "*") || host != strings.TrimSpace(host) {
 		return false
 	}
-	_, err := NormalizeHostname(strings.ReplaceAll(host, "_", "-"))
-	return err == nil
+	if _, err := NormalizeHostname(host); err == nil {
+		return true
+	}
+	return strings.Contains(host, "_") && containerName.MatchString(host)
+}
+
+// asciiHost is host and port with the name as DNS has it.
+func asciiHost(u *url.URL) string {
+	name, err := NormalizeHostname(u.Hostname())
+	if err != nil {
+		return strings.ToLower(u.Host) // an address, or a name with an underscore
+	}
+	if port := u.Port(); port != "" {
+		name += ":" + port
+	}
+	return name
 }
 
 func targetPort(u *url.URL) bool {

@@ -49,7 +49,7 @@ func (w *World) Find(name string) *Host {
 	if h := w.hosts[name]; h != nil {
 		return h
 	}
-	if _, parent, ok := strings.Cut(name, "."); ok {
+	if label, parent, ok := strings.Cut(name, "."); ok && label != "" {
 		return w.hosts["*."+parent]
 	}
 	return nil
