@@ -40,20 +40,18 @@ func (t Table[T]) Prefix() string { return t.prefix }
 // Get is the record called name; NotFound when there is none.
 func (t Table[T]) Get(ctx context.Context, name string) (Row[T], error) {
 	item, err := t.kv.Get(ctx, t.Key(name))
-	if fault.Is(err, fault.NotFound) {
-		return Row[T]{}, fault.New(fault.NotFound, "there is no %s %q", t.noun, name)
-	}
 	if err != nil {
-		return Row[T]{}, err
+		return Row[T]{}, t.absent(err, name)
 	}
 	return t.row(item)
 }
 
 // Take gets and deletes the record called name in one step: single use.
+// NotFound when there is none.
 func (t Table[T]) Take(ctx context.Context, name string) (Row[T], error) {
 	item, err := t.kv.Take(ctx, t.Key(name))
 	if err != nil {
-		return Row[T]{}, err
+		return Row[T]{}, t.absent(err, name)
 	}
 	return t.row(item)
 }
@@ -122,6 +120,11 @@ func (t Table[T]) Put(ctx context.Context, name string, v T, ttl time.Duration) 
 // Delete removes a record; NotFound when there is none.
 func (t Table[T]) Delete(ctx context.Context, name string) error {
 	_, err := t.kv.Take(ctx, t.Key(name))
+	return t.absent(err, name)
+}
+
+// absent is err in the table's words when it says that the record is not there.
+func (t Table[T]) absent(err error, name string) error {
 	if fault.Is(err, fault.NotFound) {
 		return fault.New(fault.NotFound, "there is no %s %q", t.noun, name)
 	}

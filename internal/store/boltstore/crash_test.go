@@ -26,7 +26,7 @@ const crashWriters = 500
 // done is done, the two keys of each commit stand or fall together, what was taken
 // stays taken, and the next start needs no repair.
 func TestKillLosesNothingAcknowledged(t *testing.T) {
-	rounds := 3
+	rounds := 6
 	if os.Getenv("GATEHOUSE_TEST_ALL") == "1" {
 		rounds = 40
 	}
