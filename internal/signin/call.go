@@ -71,8 +71,8 @@ func (c *call) form() string {
 // posted checks what every POST must bring, then does it.
 func (c *call) posted(pg page) error {
 	if pg.limited {
-		if wait, ok := c.limits.take(c.v.Client); !ok {
-			return &fault.Error{Kind: fault.TooMany, RetryAfter: wait, Public: "there were too many attempts from your network: wait a minute, then try again"}
+		if err := c.guessed(nil); err != nil {
+			return err
 		}
 	}
 	c.r.Body = http.MaxBytesReader(c.w, c.r.Body, maxForm)
@@ -92,6 +92,15 @@ func (c *call) posted(pg page) error {
 			text: "You signed in or out since it was opened, or your browser does not keep our cookies. Go back, load the page again and repeat; nothing was changed.", again: true}
 	}
 	return pg.post(c)
+}
+
+// guessed counts an attempt of this address: err, unless it is one too many.
+// What turns out to be right is never counted where it can be known before.
+func (c *call) guessed(err error) error {
+	if wait, ok := c.limits.take(c.v.Client); !ok {
+		return &fault.Error{Kind: fault.TooMany, RetryAfter: wait, Public: "there were too many attempts from your network: wait a minute, then try again"}
+	}
+	return err
 }
 
 // value is a field of the form; empty when it is missing or stands there twice.
@@ -121,6 +130,7 @@ type message struct {
 	Text, More string
 	Link       *link
 	Cancel     string // handle of a request that a button refuses; empty: no button
+	Switch     bool   // a button signs out and begins again
 }
 
 type link struct{ Href, Text string }

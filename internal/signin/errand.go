@@ -1,9 +1,14 @@
 package signin
 
 import (
+	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"unicode"
+
+	"golang.org/x/net/idna"
 
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/site"
@@ -138,6 +143,7 @@ type purpose struct {
 	Redirect string // the host that gets the code
 	Resource string // what it opens
 	Place    string // where a device's request came from
+	Program  string // what made it, as it calls itself
 }
 
 func (c *call) purposeOf(e errand) *purpose {
@@ -156,10 +162,25 @@ func purposeOf(p *oauth.Pending) *purpose {
 
 // clientName is the name that a client gave itself, else its id.
 func clientName(p *oauth.Pending) string {
-	if p.ClientName != "" {
-		return p.ClientName
+	if name := legible(p.ClientName); name != "" {
+		return name
 	}
-	return p.ClientID
+	return legible(p.ClientID)
+}
+
+// legible is text from outside as it may stand on a page: of one line, not too
+// long, and without the characters that turn the direction of what is around it.
+func legible(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs) || r == unicode.ReplacementChar:
+			return -1
+		}
+		return r
+	}, s)
+	return clip(strings.Join(strings.Fields(s), " "))
 }
 
 // knownAs says how far a client's name can be believed.
@@ -185,7 +206,20 @@ func redirectHost(p *oauth.Pending) string {
 	case u.Hostname() == "localhost" || u.Hostname() == "127.0.0.1" || u.Hostname() == "::1":
 		return "a program on this computer (" + u.Host + ")"
 	}
-	return u.Host
+	return asciiHost(u)
+}
+
+// asciiHost is a host as it is looked up, so that letters that only look alike
+// show as what they are.
+func asciiHost(u *url.URL) string {
+	name, err := idna.Lookup.ToASCII(u.Hostname())
+	if err != nil {
+		return strconv.QuoteToASCII(u.Host)
+	}
+	if u.Port() != "" {
+		return net.JoinHostPort(name, u.Port())
+	}
+	return name
 }
 
 func hostPort(origin string) string {
@@ -193,5 +227,5 @@ func hostPort(origin string) string {
 	if err != nil || u.Host == "" {
 		return origin
 	}
-	return u.Host
+	return asciiHost(u)
 }

@@ -31,7 +31,7 @@ func newFlight() *flight { return &flight{} }
 func (f *flight) add(from netip.Addr, name string) (evict []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	now, at := time.Now(), neighbourhood(from)
+	now, at := time.Now(), neighborhood(from)
 	f.trips = slices.DeleteFunc(f.trips, func(t flown) bool { return !t.until.After(now) })
 	f.trips = append(f.trips, flown{at, name, now.Add(tripLifetime)})
 	if len(f.trips) > flightAll {

@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"gatehouse/internal/journal"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/site"
+	"gatehouse/internal/store"
 )
 
 // start is a sign-in that began on a protected host. It travels through the
@@ -78,7 +80,7 @@ func (c *call) openStart(text string) (*start, error) {
 			err = json.Unmarshal(plain, &s)
 		}
 	}
-	if err != nil || s.Origin == "" {
+	if err != nil || s.Origin == "" || c.at != "" { // where pages stand on a host itself they serve that host alone
 		return nil, &trouble{status: http.StatusBadRequest, reason: "start_unknown", title: "This address is not complete",
 			text: "Open the page that you want to see again; it brings you here.", cause: err}
 	}
@@ -122,11 +124,11 @@ func (c *call) notPermitted(e errand, host *site.Host, person oauth.Person, reas
 	c.note(c.ctx(), journal.Entry{Kind: journal.OAuth, Action: "signin", User: person.User, AuthResult: "denied", AuthReason: reason, Object: name,
 		Message: "signed in, but not let in by the host's lists"})
 	m := message{Text: "You are signed in as " + person.User + ", who is not let in on " + name + ".",
-		More: "Use another account, or ask whoever runs this host to add yours."}
+		More: "Use another account, or ask whoever runs this host to add yours.", Switch: true}
 	if e.pending != nil && e.pending.Device == "" {
 		m.Cancel = e.handle
 	}
-	return c.show(http.StatusForbidden, pageMessage, view{Title: "No access to " + name, Who: person.User, Self: c.self(e), Data: m})
+	return c.show(http.StatusForbidden, pageMessage, view{Title: "No access to " + name, Self: c.self(e), Data: m})
 }
 
 // arrive is GET /.gatehouse/callback on a protected host: it takes the ticket
@@ -174,14 +176,24 @@ func (c *call) takeTicket(value string) (*ticket, error) {
 	if value == "" {
 		return nil, ticketGone()
 	}
-	row, err := c.tickets.Take(c.ctx(), digest(value))
+	t, err := spend(c.ctx(), c.tickets, digest(value))
 	if fault.Is(err, fault.NotFound) {
-		return nil, ticketGone()
+		return nil, c.guessed(ticketGone())
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &row.Value, nil
+	return &t, nil
+}
+
+// spend takes a record that counts once. It looks before: a guess then costs a
+// read, not a write.
+func spend[T any](ctx context.Context, t store.Table[T], name string) (T, error) {
+	if row, err := t.Get(ctx, name); err != nil {
+		return row.Value, err
+	}
+	row, err := t.Take(ctx, name)
+	return row.Value, err
 }
 
 func ticketGone() error {

@@ -36,7 +36,7 @@ func (l *limiter) take(from netip.Addr) (wait time.Duration, ok bool) {
 		return 0, true
 	}
 	now := time.Now()
-	if wait, ok = reserve(l.of(neighbourhood(from), now), now); !ok {
+	if wait, ok = reserve(l.of(neighborhood(from), now), now); !ok {
 		return wait, false
 	}
 	return reserve(l.all, now)
@@ -81,9 +81,9 @@ func (l *limiter) makeRoom(now time.Time) {
 	}
 }
 
-// neighbourhood is what counts as one address: an IPv4 address, or the /64 that
+// neighborhood is what counts as one address: an IPv4 address, or the /64 that
 // one IPv6 customer has.
-func neighbourhood(a netip.Addr) netip.Prefix {
+func neighborhood(a netip.Addr) netip.Prefix {
 	a = a.Unmap().WithZone("")
 	bits := 32
 	if a.Is6() {

@@ -42,7 +42,7 @@ func TestOneIPv6CustomerIsOneAddress(t *testing.T) {
 	if _, ok := l.take(netip.MustParseAddr("2001:db8:0:1::1")); !ok {
 		t.Error("another /64 was turned away")
 	}
-	if neighbourhood(netip.MustParseAddr("::ffff:192.0.2.1")) != neighbourhood(netip.MustParseAddr("192.0.2.1")) {
+	if neighborhood(netip.MustParseAddr("::ffff:192.0.2.1")) != neighborhood(netip.MustParseAddr("192.0.2.1")) {
 		t.Error("IPv4 in IPv6 is another address")
 	}
 }

@@ -46,7 +46,7 @@ func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{Pages: p, w: w, r: r, v: v}
 	c.home, c.at = p.homeOf(v)
 	if err := p.serve(c); err != nil {
-		c.fail(err)
+		c.fail(err) //nolint:contextcheck // a call carries its request and so its context
 	}
 }
 

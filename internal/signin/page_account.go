@@ -29,8 +29,8 @@ type app struct {
 }
 
 type sessionRow struct {
-	ID, Host, Browser, Address, Created, Seen string
-	Here                                      bool
+	ID, Host, Address, Created, Seen string
+	Here                             bool
 }
 
 // account is GET /account.
@@ -40,11 +40,7 @@ func (p *Pages) account(c *call) error {
 		redirect(c.w, c.at+"/signin?"+url.Values{fieldNext: {c.at + "/account"}}.Encode())
 		return nil
 	}
-	grants, err := c.oauth.Grants(c.ctx(), s.Person.Subject)
-	if err != nil {
-		return err
-	}
-	sessions, err := c.oauth.Sessions(c.ctx(), s.Person.Subject)
+	grants, sessions, err := c.belongings(s)
 	if err != nil {
 		return err
 	}
@@ -54,6 +50,21 @@ func (p *Pages) account(c *call) error {
 	}
 	body.Apps, body.Sessions = apps(grants), sessionRows(sessions, s)
 	return c.show(http.StatusOK, pageAccount, view{Title: "Your account", Wide: true, Data: body})
+}
+
+// belongings are the grants and sessions of a person that this page may show and
+// end. Where the pages stand on a host itself, its backend's scripts can read
+// them: they tell of that host alone.
+func (c *call) belongings(s *oauth.Session) (grants []oauth.Grant, sessions []oauth.Session, err error) {
+	if grants, err = c.oauth.Grants(c.ctx(), s.Person.Subject); err != nil {
+		return nil, nil, err
+	}
+	if sessions, err = c.oauth.Sessions(c.ctx(), s.Person.Subject); err != nil || c.at == "" {
+		return grants, sessions, err
+	}
+	grants = slices.DeleteFunc(grants, func(g oauth.Grant) bool { return !strings.HasPrefix(g.Resource+"/", c.v.Origin+"/") })
+	sessions = slices.DeleteFunc(sessions, func(e oauth.Session) bool { return e.Host != c.v.Name })
+	return grants, sessions, nil
 }
 
 var notices = map[string]string{
@@ -88,26 +99,9 @@ func sessionRows(sessions []oauth.Session, here *oauth.Session) []sessionRow {
 	})
 	rows := make([]sessionRow, len(sessions))
 	for i, e := range sessions {
-		rows[i] = sessionRow{ID: e.ID, Host: e.Host, Browser: browserOf(e.UserAgent), Address: e.Address, Created: ago(e.CreatedAt), Seen: ago(e.LastSeen), Here: e.ID == here.ID || e.Parent == here.ID}
+		rows[i] = sessionRow{ID: e.ID, Host: e.Host, Address: e.Address, Created: ago(e.CreatedAt), Seen: ago(e.LastSeen), Here: e.ID == here.ID || e.Parent == here.ID}
 	}
 	return rows
-}
-
-// browserOf names a browser roughly: enough to tell a phone from a desk.
-func browserOf(agent string) string {
-	name := "A browser"
-	for _, b := range []struct{ mark, name string }{{"Edg/", "Edge"}, {"OPR/", "Opera"}, {"Firefox/", "Firefox"}, {"Chrome/", "Chrome"}, {"Safari/", "Safari"}} {
-		if strings.Contains(agent, b.mark) {
-			name = b.name
-			break
-		}
-	}
-	for _, s := range []struct{ mark, name string }{{"Android", "Android"}, {"iPhone", "iPhone"}, {"iPad", "iPad"}, {"Windows", "Windows"}, {"Macintosh", "macOS"}, {"Linux", "Linux"}} {
-		if strings.Contains(agent, s.mark) {
-			return name + " on " + s.name
-		}
-	}
-	return name
 }
 
 // ago is a time as people say it.
@@ -161,7 +155,7 @@ func (p *Pages) revoke(c *call) error {
 }
 
 func (c *call) revokeGrant(s *oauth.Session, id string) error {
-	grants, err := c.oauth.Grants(c.ctx(), s.Person.Subject)
+	grants, _, err := c.belongings(s)
 	if err != nil {
 		return err
 	}
@@ -173,7 +167,7 @@ func (c *call) revokeGrant(s *oauth.Session, id string) error {
 }
 
 func (c *call) revokeSession(s *oauth.Session, id string) error {
-	sessions, err := c.oauth.Sessions(c.ctx(), s.Person.Subject)
+	_, sessions, err := c.belongings(s)
 	if err != nil {
 		return err
 	}

@@ -108,16 +108,8 @@ func (c *call) confirm(request string, s *oauth.Session) error {
 		return c.notPermitted(e, host, s.Person, "scope_not_given")
 	}
 	body := consentOf(a.Pending, host, granted)
-	body.Handle, body.Purpose.Place = request, placeOf(&a.Pending)
+	body.Handle, body.Purpose.Place, body.Purpose.Program = request, a.Pending.Address, clip(a.Pending.UserAgent)
 	return c.show(http.StatusOK, pageConfirm, view{Title: "Connect " + body.Client, Who: s.Person.User, Self: c.self(e), Data: body})
-}
-
-// placeOf is where a device's request came from, and what made it.
-func placeOf(p *oauth.Pending) string {
-	if p.UserAgent == "" {
-		return p.Address
-	}
-	return p.Address + " (" + clip(p.UserAgent) + ")"
 }
 
 func (c *call) answerDevice(request string, s *oauth.Session) error {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -23,10 +24,7 @@ func TestFormWithoutTokenIsRefused(t *testing.T) {
 	other := h.browser().open(auth + "/signin")
 	_, foreign := other.fill("Sign in")
 	for _, token := range []string{"", "x", foreign.Get("form")} {
-		values := url.Values{}
-		for k, v := range good {
-			values[k] = v
-		}
+		values := maps.Clone(good)
 		values.Set("form", token)
 		b.post(action, values, "Origin", "null", "Sec-Fetch-Site", "same-origin")
 		b.sees(403, "This page is out of date")
@@ -256,7 +254,7 @@ func TestOtherMethodsAreRefused(t *testing.T) {
 	}
 	defer func() { _ = res.Body.Close() }()
 	_, _ = io.Copy(io.Discard, res.Body)
-	if res.StatusCode != 405 || res.Header.Get("Allow") != "GET, HEAD, POST" {
+	if res.StatusCode != http.StatusMethodNotAllowed || res.Header.Get("Allow") != "GET, HEAD, POST" {
 		t.Errorf("got %d, Allow %q", res.StatusCode, res.Header.Get("Allow"))
 	}
 }

@@ -21,8 +21,8 @@ const (
 	recheckPatience = 5 * time.Second // a program waits for its refresh meanwhile
 )
 
-func (p *Pages) sealToken(token string) ([]byte, error) {
-	return p.opt.Sealer.Seal(sealedToken, []byte(token)), nil
+func (p *Pages) sealToken(token string) []byte {
+	return p.opt.Sealer.Seal(sealedToken, []byte(token))
 }
 
 func tokenName(subject, via string) string { return digest(subject + "\x00" + strings.ToLower(via)) }

@@ -99,20 +99,20 @@ func (c *call) takeTrip(state string) (*trip, error) {
 	if state == "" {
 		return nil, unknown
 	}
-	row, err := c.states.Take(c.ctx(), digest(state))
+	t, err := spend(c.ctx(), c.states, digest(state))
 	if fault.Is(err, fault.NotFound) {
-		return nil, unknown
+		return nil, c.guessed(unknown)
 	}
 	if err != nil {
 		return nil, err
 	}
 	c.flight.remove(digest(state))
 	browser := cookieOf(c.v, c.r, cookieSignin)
-	if browser == "" || !same(digest(browser), row.Value.Browser) || row.Value.Origin != c.v.Origin {
+	if browser == "" || !same(digest(browser), t.Browser) || t.Origin != c.v.Origin {
 		return nil, &trouble{status: http.StatusForbidden, reason: "other_browser", title: "This sign-in began in another browser",
 			text: "For your safety it counts only where it was begun. Begin it again here.", again: true}
 	}
-	return &row.Value, nil
+	return &t, nil
 }
 
 // githubWay is a way in through GitHub: whose app, and what is asked for.
