@@ -55,9 +55,19 @@ func start(t *testing.T, env []string, args ...string) *server {
 func (s *server) environ() []string {
 	return append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "XDG_CONFIG_HOME=" + filepath.Join(s.dir, "config"),
-		"DATA_DIR=" + filepath.Join(s.dir, "data"), "SERVER_HOST=127.0.0.1", "HTTP_PORT=0", "HTTPS_PORT=0",
-		"API_LISTEN=127.0.0.1:0", "LOG_FORMAT=text", "NO_COLOR=1",
+		"DATA_DIR=" + filepath.Join(s.dir, "data"), "SERVER_HOST=127.0.0.1", "HTTP_PORT=" + port(s.HTTP), "HTTPS_PORT=" + port(s.HTTPS),
+		"API_LISTEN=127.0.0.1:" + port(s.Direct), "LOG_FORMAT=text", "NO_COLOR=1",
 	}, s.env...)
+}
+
+// port is the port of an address that the program had in its last run, so that
+// it is reached alike after a restart; any free one before the first.
+func port(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Port() == "" {
+		return "0"
+	}
+	return u.Port()
 }
 
 func (s *server) run() {
