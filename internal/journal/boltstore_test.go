@@ -92,13 +92,13 @@ func TestADamagedBlockCostsItsOwnEntriesAlone(t *testing.T) {
 
 func TestLargeEntriesFitIntoBlocks(t *testing.T) {
 	j, _ := open(t, &memLog{}, Options{})
-	for i := range 12 {
+	for i := range 6 {
 		e := everyField(position{})
 		e.Kind, e.Path = Request, fmt.Sprintf("/%d", i)
-		e.RequestBody, e.ResponseBody = noise(i, 1<<20), noise(-i, 1<<20)
+		e.RequestBody, e.ResponseBody = noise(i, 1<<19), noise(-i, 1<<19)
 		e.UserAgent, e.Referer = noise(i, 1<<16), noise(i, 1<<16)
 		e.RequestHeaders = map[string]string{}
-		for h := range 300 {
+		for h := range 150 {
 			e.RequestHeaders[fmt.Sprintf("X-%d", h)] = noise(h+i, 1<<14)
 		}
 		j.Write(e)
@@ -106,11 +106,11 @@ func TestLargeEntriesFitIntoBlocks(t *testing.T) {
 	if err := j.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if c := j.Counts(); c.Written != 12 || c.Dropped != 0 {
+	if c := j.Counts(); c.Written != 6 || c.Dropped != 0 {
 		t.Errorf("%+v", c)
 	}
 	got := mustSearch(t, j, Query{})
-	if len(got) != 12 || len(got[0].RequestBody) < maxBody || len(got[0].RequestHeaders) != maxHeaders || len(got[0].UserAgent) > maxLine+8 {
+	if len(got) != 6 || len(got[0].RequestBody) < maxBody || len(got[0].RequestHeaders) != maxHeaders || len(got[0].UserAgent) > maxLine+8 {
 		t.Errorf("%d entries; body %d, headers %d, agent %d", len(got), len(got[0].RequestBody), len(got[0].RequestHeaders), len(got[0].UserAgent))
 	}
 }

@@ -148,7 +148,7 @@ func TestMaskHeader(t *testing.T) {
 }
 
 func TestMaskingTakesLinearTimeWhateverIsSent(t *testing.T) {
-	const size = 1 << 20
+	const size = 1 << 18
 	for _, piece := range []string{
 		"eyJ", "eyJabcdefgh", "gho_", "sk-", " sk-a", `name="token"`, `name="`, `"token":{`, `"token":"\`, `\"token\":\"`,
 		"%25", "=%25", "a=%2525253D", "://", "a:b@", "token=", "bearer ", "authorization:", `{"a":`, "[", "\\", `"`, `":`, " :", "&", ";=",
@@ -157,8 +157,8 @@ func TestMaskingTakesLinearTimeWhateverIsSent(t *testing.T) {
 		start := time.Now()
 		MaskText(text)
 		MaskQuery(text)
-		if took := time.Since(start); took > 5*time.Second {
-			t.Errorf("%q repeated to 1 MiB took %v", piece, took)
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("%q repeated to 256 KiB took %v", piece, took)
 		}
 	}
 }
