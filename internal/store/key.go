@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"gatehouse/internal/fault"
+	"gatehouse/internal/store/disk"
 )
 
 // ParseSecretKey decodes a SECRET_KEY: 32 bytes in base64, in the standard or
@@ -82,14 +83,5 @@ func createKey(path string) error {
 	if err == nil {
 		err = os.Link(part.Name(), path)
 	}
-	return errors.Join(err, os.Remove(part.Name()), syncFolder(filepath.Dir(path)))
-}
-
-// syncFolder makes the names of new files in dir survive a power loss.
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return errors.Join(err, os.Remove(part.Name()), disk.SyncFolder(filepath.Dir(path)))
 }

@@ -15,6 +15,7 @@ import (
 	berrors "go.etcd.io/bbolt/errors"
 
 	"gatehouse/internal/fault"
+	"gatehouse/internal/store/disk"
 )
 
 const (
@@ -44,11 +45,11 @@ func openDB(dir string) (*database, error) {
 	path := filepath.Join(dir, dbFile)
 	there, err := exists(path)
 	if err != nil {
-		return nil, diskFault(err)
+		return nil, disk.Fault(err)
 	}
 	if !there {
 		if err := createDB(path); err != nil {
-			return nil, diskFault(err)
+			return nil, disk.Fault(err)
 		}
 	}
 	db, err := openBolt(path)
@@ -76,7 +77,7 @@ func createDB(path string) error {
 	if err := os.Rename(part, path); err != nil {
 		return err
 	}
-	return syncFolder(filepath.Dir(path))
+	return disk.SyncFolder(filepath.Dir(path))
 }
 
 func layOut(tx *bolt.Tx) error {
@@ -129,7 +130,7 @@ func checkDB(db *database, path string) (err error) {
 	return db.View(func(tx *bolt.Tx) error {
 		info, err := os.Stat(path)
 		if err != nil {
-			return diskFault(err)
+			return disk.Fault(err)
 		}
 		if info.Size() < tx.Size() {
 			return damaged(path, fmt.Errorf("it has %d bytes and should have %d", info.Size(), tx.Size()))

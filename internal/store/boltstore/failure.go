@@ -1,33 +1,12 @@
 package boltstore
 
 import (
-	"errors"
 	"fmt"
-	"syscall"
-	"time"
 
 	"gatehouse/internal/fault"
 )
 
-// retrySoon is what callers are told to wait when the disk refuses.
-const retrySoon = 10 * time.Second
-
 func errClosed() error { return fault.New(fault.Unavailable, "the store is closed") }
-
-// noSpace reports whether the disk took nothing because it is full, or we may
-// not use more of it.
-func noSpace(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
-}
-
-// diskFault puts a failure of the disk into words.
-func diskFault(err error) error {
-	public := "the disk under DATA_DIR failed"
-	if noSpace(err) {
-		public = "the disk under DATA_DIR is full: nothing was written; make room and try again"
-	}
-	return &fault.Error{Kind: fault.Unavailable, Public: public, RetryAfter: retrySoon, Cause: err}
-}
 
 func damaged(path string, cause error) error {
 	return fault.Wrap(fault.Unavailable, cause, "%s can't be used (%v): restore it from a backup, or move it away to start anew", path, cause)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gatehouse/internal/fault"
+	"gatehouse/internal/store/disk"
 )
 
 const (
@@ -21,7 +22,7 @@ const (
 
 // makePrivate makes dir if need be and keeps others out of it.
 func makePrivate(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeFolder(dir); err != nil {
 		return fault.Wrap(fault.Unavailable, err, "the data folder %s can't be made", dir)
 	}
 	info, err := os.Stat(dir)
@@ -36,6 +37,21 @@ func makePrivate(dir string) error {
 			"the data folder %s is open to other users (mode %04o) and can't be closed to them: make it 0700 and this user's own", dir, info.Mode().Perm())
 	}
 	return nil
+}
+
+func makeFolder(dir string) error {
+	there, err := exists(dir)
+	if err != nil || there {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	err = disk.SyncFolder(filepath.Dir(dir))
+	if errors.Is(err, fs.ErrPermission) {
+		return nil // a parent that we may write to, not read; its owner's to look after
+	}
+	return err
 }
 
 // lockFolder takes the folder for this process. The lock is the kernel's and
@@ -68,7 +84,7 @@ func named(file *os.File) (*os.File, error) {
 		_, err = file.WriteAt(text, 0)
 	}
 	if err != nil {
-		return nil, closeAfter(file, diskFault(err))
+		return nil, closeAfter(file, disk.Fault(err))
 	}
 	return file, nil
 }
@@ -83,15 +99,6 @@ func taken(dir string, file *os.File) error {
 }
 
 func closeAfter(file *os.File, err error) error { return errors.Join(err, file.Close()) }
-
-// syncFolder makes the names of new files in dir survive a power loss.
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
 
 func exists(path string) (bool, error) {
 	_, err := os.Stat(path)

@@ -9,6 +9,7 @@ import (
 
 	"gatehouse/internal/fault"
 	"gatehouse/internal/store"
+	"gatehouse/internal/store/disk"
 	"gatehouse/internal/store/feed"
 )
 
@@ -130,7 +131,7 @@ func (w *writer) flush(changes []*change) {
 func (w *writer) transact(changes []*change) (err error) {
 	tx, err := w.db.Begin(true)
 	if err != nil {
-		return diskFault(err)
+		return disk.Fault(err)
 	}
 	defer w.abandon(tx)
 	defer func() {
@@ -146,7 +147,7 @@ func (w *writer) transact(changes []*change) (err error) {
 	}
 	w.sweep(b)
 	if b.failed != nil {
-		return diskFault(b.failed)
+		return disk.Fault(b.failed)
 	}
 	if !b.dirty {
 		return nil
@@ -176,8 +177,8 @@ func (w *writer) abandon(tx *bolt.Tx) {
 // pages and changed nothing that counts. After any other failure, a failed fsync
 // above all, nobody knows what is on disk, and a second try would build on it.
 func (w *writer) commitFault(err error) error {
-	if noSpace(err) {
-		return diskFault(err)
+	if disk.Full(err) {
+		return disk.Fault(err)
 	}
 	return w.breakDown(err)
 }
@@ -186,7 +187,7 @@ func (w *writer) breakDown(err error) error {
 	w.broken = &fault.Error{
 		Kind:       fault.Unavailable,
 		Public:     "the disk under DATA_DIR failed, so nothing is written any more: check the disk, then start gatehouse again",
-		RetryAfter: retrySoon,
+		RetryAfter: disk.RetryAfter,
 		Cause:      err,
 	}
 	return w.broken

@@ -13,13 +13,12 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"gatehouse/internal/fault"
 	"gatehouse/internal/store"
+	"gatehouse/internal/store/disk"
 )
 
 const (
@@ -28,10 +27,6 @@ const (
 
 	// maxLogs bounds the folders; the product has two.
 	maxLogs = 64
-
-	// A follower may be so far behind before it loses blocks.
-	followBlocks = 256
-	followBytes  = 16 << 20
 )
 
 // Logs is the logs under one folder. It is safe for concurrent use.
@@ -52,8 +47,8 @@ var _ store.Log = (*Logs)(nil)
 // Open opens the logs in dir, which it makes if need be. The caller sees to it
 // that no other process has them.
 func Open(dir string) (*Logs, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, diskFault(err)
+	if err := errors.Join(os.MkdirAll(dir, 0o700), disk.SyncFolder(filepath.Dir(dir))); err != nil {
+		return nil, disk.Fault(err)
 	}
 	l := &Logs{
 		dir: dir, logs: make(map[string]*journal),
@@ -61,7 +56,7 @@ func Open(dir string) (*Logs, error) {
 	}
 	files, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, diskFault(err)
+		return nil, disk.Fault(err)
 	}
 	for _, file := range files {
 		if file.IsDir() && store.CheckLog(file.Name()) == nil {
@@ -130,30 +125,6 @@ func (l *Logs) Range(ctx context.Context, log string, from, to time.Time, revers
 	return j.rangeOver(ctx, bound(from, 0), bound(to, 1<<63-1), reverse, fn)
 }
 
-// Follow delivers the blocks that are appended from now on.
-func (l *Logs) Follow(ctx context.Context, log string) <-chan store.Block {
-	j, err := l.checked(ctx, log)
-	if err != nil {
-		none := make(chan store.Block)
-		close(none)
-		return none
-	}
-	return j.followers.Subscribe(ctx, keepNewest)
-}
-
-// keepNewest bounds a follower's queue by letting the oldest go.
-func keepNewest(queue []store.Block, b store.Block) []store.Block {
-	queue = append(queue, b)
-	bytes := 0
-	for i, old := range slices.Backward(queue) {
-		bytes += len(old.Data)
-		if n := len(queue) - i; n > 1 && (n > followBlocks || bytes > followBytes) {
-			return append([]store.Block(nil), queue[i+1:]...)
-		}
-	}
-	return queue
-}
-
 // Drop removes blocks that end before the given time.
 func (l *Logs) Drop(ctx context.Context, log string, before time.Time) error {
 	j, err := l.checked(ctx, log)
@@ -207,7 +178,7 @@ func (l *Logs) log(name string) (*journal, error) {
 	}
 	j, err := openJournal(name, filepath.Join(l.dir, name))
 	if err != nil {
-		return nil, diskFault(err)
+		return nil, disk.Fault(err)
 	}
 	l.logs[name] = j
 	return j, nil
@@ -244,21 +215,3 @@ func (l *Logs) all() []*journal {
 }
 
 func errClosed() error { return fault.New(fault.Unavailable, "the store is closed") }
-
-// diskFault puts a failure of the disk into words.
-func diskFault(err error) error {
-	public := "the disk under DATA_DIR failed while the log was used"
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) {
-		public = "the disk under DATA_DIR is full: the log block was not written; make room and try again"
-	}
-	return &fault.Error{Kind: fault.Unavailable, Public: public, RetryAfter: 10 * time.Second, Cause: err}
-}
-
-// syncDir makes the names of new and removed files in dir survive a power loss.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}

@@ -1,7 +1,6 @@
 package blocklog
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"gatehouse/internal/store"
+	"gatehouse/internal/store/disk"
 	"gatehouse/internal/store/feed"
 )
 
@@ -87,11 +87,11 @@ func (j *journal) append(b store.Block) (id string, s *segment, end int64, err e
 	}
 	s, err = j.active(h)
 	if err != nil {
-		return "", nil, 0, diskFault(err)
+		return "", nil, 0, disk.Fault(err)
 	}
 	e, err := s.append(h, b.Data)
 	if err != nil {
-		return "", nil, 0, diskFault(err)
+		return "", nil, 0, disk.Fault(err)
 	}
 	b.ID = s.id(e)
 	j.tell(b)
@@ -151,7 +151,7 @@ func (j *journal) begin() (*segment, error) {
 	if err := s.create(); err != nil {
 		return nil, err
 	}
-	if err := syncDir(j.dir); err != nil {
+	if err := disk.SyncFolder(j.dir); err != nil {
 		return nil, errors.Join(err, s.giveUp(), os.Remove(s.path))
 	}
 	j.segments = append(j.segments, s)
@@ -165,7 +165,7 @@ func (j *journal) makeDir() error {
 	if err := os.MkdirAll(j.dir, 0o700); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(j.dir))
+	return disk.SyncFolder(filepath.Dir(j.dir))
 }
 
 // sync makes s safe up to end. When the disk refuses, s is given up: what it
@@ -177,7 +177,7 @@ func (j *journal) sync(s *segment, end int64) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return diskFault(errors.Join(err, s.giveUp()))
+	return disk.Fault(errors.Join(err, s.giveUp()))
 }
 
 // flush makes everything safe; a failure is told to the next who appends.
@@ -207,10 +207,10 @@ func (j *journal) drop(before int64) error {
 	if s := j.newest(); s != nil && s.blocks > 0 && s.last < before {
 		// Its number must live on, or ids would come again.
 		if err := s.forget(); err != nil {
-			return diskFault(err)
+			return disk.Fault(err)
 		}
 		if _, err := j.begin(); err != nil {
-			return diskFault(err)
+			return disk.Fault(err)
 		}
 	}
 	return j.unlink(before)
@@ -232,100 +232,12 @@ func (j *journal) unlink(before int64) error {
 	dropped := len(j.segments) - len(kept)
 	j.segments = kept
 	if dropped > 0 {
-		errs = append(errs, syncDir(j.dir))
+		errs = append(errs, disk.SyncFolder(j.dir))
 	}
 	if err := errors.Join(errs...); err != nil {
-		return diskFault(err)
+		return disk.Fault(err)
 	}
 	return nil
-}
-
-// overlapping is the segments that may hold blocks in [from, to].
-func (j *journal) overlapping(from, to int64) ([]*segment, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.closed {
-		return nil, errClosed()
-	}
-	var found []*segment
-	for _, s := range j.segments {
-		if s.blocks > 0 && s.first <= to && s.last >= from {
-			found = append(found, s)
-		}
-	}
-	return found, nil
-}
-
-// rangeOver calls fn for the blocks in [from, to].
-func (j *journal) rangeOver(ctx context.Context, from, to int64, reverse bool, fn func(store.Block) bool) error {
-	segments, err := j.overlapping(from, to)
-	if err != nil {
-		return err
-	}
-	if reverse {
-		slices.Reverse(segments)
-	}
-	for _, s := range segments {
-		more, err := j.walk(ctx, s, from, to, reverse, fn)
-		if err != nil || !more {
-			return err
-		}
-	}
-	return nil
-}
-
-// walk calls fn for the blocks of one segment. The file stays readable while it
-// is open here, even when it is dropped.
-func (j *journal) walk(ctx context.Context, s *segment, from, to int64, reverse bool, fn func(store.Block) bool) (more bool, err error) {
-	entries, err := s.index()
-	if err == nil {
-		entries = between(entries, from, to, reverse)
-	}
-	file, openErr := os.Open(s.path)
-	if gone(err) || gone(openErr) {
-		return true, nil
-	}
-	if err := errors.Join(err, openErr); err != nil {
-		return false, diskFault(err)
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	for _, e := range entries {
-		if err := ctx.Err(); err != nil {
-			return false, err
-		}
-		b, err := s.read(file, j.name, e)
-		if errors.Is(err, errDamaged) {
-			j.noteDamage(s.id(e))
-			continue
-		}
-		if err != nil {
-			return false, diskFault(err)
-		}
-		if !fn(b) {
-			return false, nil
-		}
-	}
-	return true, nil
-}
-
-// between is the entries that overlap [from, to], in a slice of its own.
-func between(entries []entry, from, to int64, reverse bool) []entry {
-	var found []entry
-	for _, e := range entries {
-		if e.first <= to && e.last >= from {
-			found = append(found, e)
-		}
-	}
-	if reverse {
-		slices.Reverse(found)
-	}
-	return found
-}
-
-func (j *journal) noteDamage(id string) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.damaged[id] = true
 }
 
 func (j *journal) info() (store.LogInfo, error) {
@@ -350,10 +262,12 @@ func (j *journal) info() (store.LogInfo, error) {
 // close makes everything safe and ends those who follow.
 func (j *journal) close() error {
 	j.followers.Close()
+	j.mu.Lock()
+	j.closed = true // nobody adds behind the flush
+	j.mu.Unlock()
 	j.flush()
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.closed = true
 	err := j.unsafe
 	if s := j.newest(); s != nil {
 		err = errors.Join(err, s.giveUp())
