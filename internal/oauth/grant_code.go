@@ -159,7 +159,7 @@ func (s *Server) confirmCode(ctx context.Context, name, grantID string) error {
 // moment given.
 func (s *Server) endedSince(clientID string, person *Person, resource string, made time.Time) bool {
 	return s.revoked.since(RevokeClient, clientID, made) || s.revoked.since(RevokeUser, person.Subject, made) ||
-		s.revoked.since(RevokeProxy, hostOf(resource), made) || !s.users.counts(person.User, made.Truncate(time.Millisecond))
+		s.revoked.host(hostOf(resource), made) || !s.users.counts(person.User, made.Truncate(time.Millisecond))
 }
 
 // isVerifier reports whether s has the form of a code_verifier (RFC 7636,

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"slices"
 	"time"
 
@@ -25,20 +26,31 @@ const (
 	idleLife    = 90 * 24 * time.Hour
 )
 
-// A refresh token names its grant and carries a MAC: one that we never made is
-// told from one that was used long ago, without remembering each of them.
+// A refresh token names its grant and when it was made, and carries a MAC: one
+// that we never made is told from one that was used long ago, without
+// remembering each of them.
+//
+//	0  format, 1
+//	1  grant id, 16 bytes
+//	17 seconds since 1970 when it was made, 8 bytes
+//	25 random, 32 bytes
+//	57 HMAC-SHA256 of all that, 32 bytes
 const (
-	refreshVersion = 1
-	grantIDBytes   = 16
-	refreshBytes   = 1 + grantIDBytes + secretBytes + sha256.Size
+	refreshFormat = 1
+	grantIDBytes  = 16
+	refreshMade   = 1 + grantIDBytes
+	refreshRandom = refreshMade + 8
+	refreshBody   = refreshRandom + secretBytes
+	refreshBytes  = refreshBody + sha256.Size
 )
 
 // newRefreshToken makes a refresh token for a grant.
-func (s *Server) newRefreshToken(grantID string) string {
-	raw := make([]byte, 1+grantIDBytes+secretBytes, refreshBytes)
-	raw[0] = refreshVersion
-	_, _ = base64.RawURLEncoding.Decode(raw[1:], []byte(grantID)) // ids are ours: newID
-	_, _ = rand.Read(raw[1+grantIDBytes:])
+func (s *Server) newRefreshToken(grantID string, now time.Time) string {
+	raw := make([]byte, refreshBody, refreshBytes)
+	raw[0] = refreshFormat
+	_, _ = base64.RawURLEncoding.Decode(raw[1:refreshMade], []byte(grantID)) // ids are ours: newID
+	binary.BigEndian.PutUint64(raw[refreshMade:], uint64(now.Unix()))
+	_, _ = rand.Read(raw[refreshRandom:])
 	return base64.RawURLEncoding.EncodeToString(s.refreshMAC(raw))
 }
 
@@ -49,17 +61,19 @@ func (s *Server) refreshMAC(raw []byte) []byte {
 	return mac.Sum(raw)
 }
 
-// refreshGrant is the grant that a refresh token of ours belongs to.
-func (s *Server) refreshGrant(token string) (grantID string, ok bool) {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || len(raw) != refreshBytes || raw[0] != refreshVersion {
-		return "", false
+// readRefresh is the grant that a refresh token of ours belongs to, and when the
+// token was made. Only the very text that was given out is one: base64 reads
+// other texts as the same bytes.
+func (s *Server) readRefresh(token string) (grantID string, made time.Time, ok bool) {
+	raw, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil || len(raw) != refreshBytes || raw[0] != refreshFormat || base64.RawURLEncoding.EncodeToString(raw) != token {
+		return "", made, false
 	}
-	body := slices.Clone(raw[:refreshBytes-sha256.Size])
-	if !hmac.Equal(s.refreshMAC(body), raw) {
-		return "", false
+	if !hmac.Equal(s.refreshMAC(slices.Clone(raw[:refreshBody])), raw) {
+		return "", made, false
 	}
-	return base64.RawURLEncoding.EncodeToString(raw[1 : 1+grantIDBytes]), true
+	made = time.Unix(int64(binary.BigEndian.Uint64(raw[refreshMade:refreshRandom])), 0)
+	return base64.RawURLEncoding.EncodeToString(raw[1:refreshMade]), made, true
 }
 
 // tokenByRefresh rotates a refresh token (OAuth 2.1, section 4.3).
@@ -68,9 +82,16 @@ func (s *Server) tokenByRefresh(ctx context.Context, r *request, f form, c *Clie
 	if token == "" {
 		return invalidRequest("refresh_token is missing")
 	}
-	id, ok := s.refreshGrant(token)
+	id, made, ok := s.readRefresh(token)
 	if !ok {
 		return invalidGrant("refresh_unknown", "the refresh token is not known")
+	}
+	now, err := s.kv.Now(ctx)
+	if err != nil {
+		return err
+	}
+	if now.Sub(made) > idleLife {
+		return invalidGrant("refresh_idle", "the refresh token has expired: sign in again")
 	}
 	for range retries {
 		err := s.rotate(ctx, r, f, c, id, token)
@@ -133,7 +154,7 @@ func (s *Server) branch(ctx context.Context, g *Grant, hash string, now time.Tim
 	if len(g.Branches) >= maxBranches {
 		return "", s.reused(ctx, g, "refresh_branches")
 	}
-	next = s.newRefreshToken(g.ID)
+	next = s.newRefreshToken(g.ID, now)
 	g.Branches = append(slices.Clone(g.Branches), Branch{Hash: hashed(next), At: now})
 	return next, nil
 }

@@ -39,7 +39,7 @@ func (s *Server) revokeToken(ctx context.Context, r *request) error {
 
 func (s *Server) revokeOwned(ctx context.Context, r *request, c *Client, token string) error {
 	notYours := newError("invalid_grant", "The token was issued to another client").because("token_of_another_client")
-	if id, ok := s.refreshGrant(token); ok {
+	if id, _, ok := s.readRefresh(token); ok {
 		row, err := s.grants.Get(ctx, id)
 		switch {
 		case fault.Is(err, fault.NotFound):
@@ -117,7 +117,7 @@ func (s *Server) introspect(ctx context.Context, r *request) error {
 }
 
 func (s *Server) inspect(ctx context.Context, r *request, c *Client, token string) (introspection, error) {
-	if id, ok := s.refreshGrant(token); ok {
+	if id, _, ok := s.readRefresh(token); ok {
 		return s.inspectRefresh(ctx, r, c, id, hashed(token))
 	}
 	e := s.read(token, r.from())

@@ -75,6 +75,20 @@ func (b *blacklist) since(kind, id string, made time.Time) bool {
 	return ok && !made.After(r.at)
 }
 
+// host reports whether what was made for a host then was revoked with the host
+// or with the wildcard that served it.
+func (b *blacklist) host(name string, made time.Time) bool {
+	_, parent, _ := strings.Cut(name, ".")
+	return b.since(RevokeProxy, name, made) || b.since(RevokeProxy, "*."+parent, made)
+}
+
+// servedBy reports whether a proxy called hostname, which may be a wildcard,
+// serves name.
+func servedBy(name, hostname string) bool {
+	_, parent, _ := strings.Cut(name, ".")
+	return name == hostname || "*."+parent == hostname
+}
+
 func (b *blacklist) prune(now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -116,7 +130,7 @@ func (s *Server) Revoke(ctx context.Context, kind, id string) error {
 	case RevokeUser:
 		err = s.endAll(ctx, kind, id, func(g *Grant) bool { return g.Person.Subject == id }, func(e *Session) bool { return e.Person.Subject == id })
 	case RevokeProxy:
-		err = s.endAll(ctx, kind, id, func(g *Grant) bool { return hostOf(g.Resource) == id }, func(e *Session) bool { return e.Host == id })
+		err = s.endAll(ctx, kind, id, func(g *Grant) bool { return servedBy(hostOf(g.Resource), id) }, func(e *Session) bool { return servedBy(e.Host, id) })
 	default:
 		err = fault.BadField("kind", "must be token, grant, client, user, session or proxy")
 	}
@@ -202,13 +216,13 @@ func (s *Server) revokedToken(v *verified) bool {
 	last := v.issued.Add(time.Second - time.Nanosecond)
 	return s.revoked.any(RevokeToken, c.ID) || s.revoked.any(RevokeGrant, c.GrantID) ||
 		s.revoked.since(RevokeClient, c.ClientID, last) || s.revoked.since(RevokeUser, c.Subject, last) ||
-		s.revoked.since(RevokeProxy, hostOf(c.Audience[0]), last) || !s.users.counts(c.User, last)
+		s.revoked.host(hostOf(c.Audience[0]), last) || !s.users.counts(c.User, last)
 }
 
 // revokedSession reports whether a session stopped counting since.
 func (s *Server) revokedSession(e *Session) bool {
 	return s.revoked.any(RevokeSession, e.ID) || s.revoked.any(RevokeSession, e.Parent) ||
-		s.revoked.since(RevokeUser, e.Person.Subject, e.CreatedAt) || s.revoked.since(RevokeProxy, e.Host, e.CreatedAt) ||
+		s.revoked.since(RevokeUser, e.Person.Subject, e.CreatedAt) || s.revoked.host(e.Host, e.CreatedAt) ||
 		!s.users.counts(e.Person.User, e.CreatedAt)
 }
 
@@ -221,7 +235,7 @@ func (s *Server) revokedPrincipal(v *site.Visit, p *principal.Principal) bool {
 	return s.revoked.any(RevokeToken, p.TokenID) || s.revoked.any(RevokeGrant, p.GrantID) ||
 		s.revoked.any(RevokeSession, p.SessionID) || s.revoked.any(RevokeSession, p.ParentID) ||
 		s.revoked.since(RevokeClient, p.ClientID, made) || s.revoked.since(RevokeUser, p.Subject, made) ||
-		s.revoked.since(RevokeProxy, v.Name, made) || !s.users.counts(p.User, made)
+		s.revoked.host(v.Name, made) || !s.users.counts(p.User, made)
 }
 
 // loadRevocations reads the whole list.

@@ -62,10 +62,10 @@ func (e *entries) reasons() (all []string) {
 type rig struct {
 	*Server
 	t     testing.TB
-	kv    *boltstore.Store
+	kv    store.KV
 	world atomic.Pointer[site.World]
 	log   *entries
-	add   atomic.Int64 // nanoseconds that the node's clock is ahead
+	add   atomic.Int64 // nanoseconds that the clocks are ahead
 }
 
 const (
@@ -101,10 +101,22 @@ func newRig(t testing.TB, settings ...func(*Options)) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = kv.Close() })
-	r := newRigOn(t, kv, settings...)
-	r.kv = kv
-	return r
+	return newRigOn(t, kv, settings...)
 }
+
+// shifted is a store whose clock goes with the rig's.
+type shifted struct {
+	store.KV
+	add *atomic.Int64
+}
+
+func (s shifted) Now(ctx context.Context) (time.Time, error) {
+	now, err := s.KV.Now(ctx)
+	return now.Add(time.Duration(s.add.Load())), err
+}
+
+// after lets time pass, for the node and for the store's clock.
+func (r *rig) after(d time.Duration) { r.add.Add(int64(d)) }
 
 var testSecret = slices.Repeat([]byte{1, 2, 3, 4, 5, 6, 7, 8}, 4)
 
@@ -114,9 +126,9 @@ func newRigOn(t testing.TB, kv store.KV, settings ...func(*Options)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, log: &entries{}}
+	r := &rig{t: t, log: &entries{}, kv: kv}
 	r.serve(basicProxies())
-	opt := Options{KV: kv, Sealer: sealer, World: r.world.Load, Recorder: r.log, ImportKey: testKey(), RateLimits: false,
+	opt := Options{KV: shifted{kv, &r.add}, Sealer: sealer, World: r.world.Load, Recorder: r.log, ImportKey: testKey(), RateLimits: false,
 		Lists:     Lists{Admin: []string{"root"}, User: []string{"reader"}, MCP: []string{anyone}},
 		Localhost: Lists{Admin: []string{"localroot"}},
 		Clock:     func() time.Time { return time.Now().Add(time.Duration(r.add.Load())) }}

@@ -284,7 +284,7 @@ func TestStreamsEndWithTheRightToThem(t *testing.T) {
 			if !r.Still(v) {
 				t.Fatal("cut at once")
 			}
-			r.add.Store(int64(2 * time.Hour))
+			r.after(2 * time.Hour)
 			if !r.Still(v) {
 				t.Error("cut by the token's own expiry")
 			}

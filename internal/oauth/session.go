@@ -181,7 +181,7 @@ func (e *Session) until() time.Time {
 }
 
 func (s *Server) unsealCookie(name, origin, value string) (sealed sealedSession, ok bool) {
-	raw, err := base64.RawURLEncoding.DecodeString(value)
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(value)
 	aead := s.keys.Load().cookie
 	if err != nil || len(raw) < 1+aead.NonceSize() || raw[0] != cookieVersion {
 		return sealed, false

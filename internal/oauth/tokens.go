@@ -62,7 +62,7 @@ func (s *Server) begin(ctx context.Context, c *Client, g Grant, now time.Time) (
 	refresh := ""
 	life := s.opt.AccessTokenLifetime
 	if c.may(grantRefresh) {
-		refresh = s.newRefreshToken(g.ID)
+		refresh = s.newRefreshToken(g.ID, now)
 		g.Branches = []Branch{{Hash: hashed(refresh), At: now}}
 		life = s.familyLife(&g, now)
 	}
