@@ -12,6 +12,7 @@ import (
 type requestBody struct {
 	io.ReadCloser
 	from    *http.Request
+	strict  *strictConn // HTTP/1: knows why a body was refused
 	limit   int64 // 0: none
 	trailer http.Header
 	count   atomic.Int64
@@ -31,6 +32,9 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	case errors.Is(err, io.EOF):
 		b.passTrailers()
 	default:
+		if b.strict != nil && b.strict.bad != nil && !errors.Is(err, errBodyTooLarge) {
+			err = b.strict.bad // net/http may have put an error of its own in its place
+		}
 		b.broken.CompareAndSwap(nil, &err)
 	}
 	return n, err

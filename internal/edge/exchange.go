@@ -46,7 +46,7 @@ func (e *Edge) begin(rw http.ResponseWriter, r *http.Request) *exchange {
 		x.info = &connInfo{peer: remoteOf(r), secure: r.TLS != nil, tls: r.TLS}
 	}
 	if r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody {
-		x.body = &requestBody{ReadCloser: r.Body, from: r}
+		x.body = &requestBody{ReadCloser: r.Body, from: r, strict: x.info.strict}
 		r.Body = x.body
 	}
 	x.leaves = x.info.strict != nil && leavesHTTP(r.Header)

@@ -28,7 +28,7 @@ func TestForwardSpeaksHTTP2ToClients(t *testing.T) {
 	b := backend(t, hello)
 	r := newRig(t, Options{}, to("app.test", b.URL))
 	req, _ := http.NewRequest(http.MethodGet, "https://app.test/", nil)
-	resp, body := do(t, r.client(http2), req)
+	resp, body := do(t, r.client(overH2), req)
 	if resp.ProtoMajor != 2 || body != "hello app.test" {
 		t.Errorf("%s %q", resp.Proto, body)
 	}

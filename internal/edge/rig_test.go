@@ -134,7 +134,7 @@ func (r *rig) client(change ...func(*http.Transport)) *http.Client {
 	return &http.Client{Transport: tr, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-func http2(tr *http.Transport) { tr.ForceAttemptHTTP2 = true }
+func overH2(tr *http.Transport) { tr.ForceAttemptHTTP2 = true }
 
 // get is one request by a client of its own; the body has been read.
 func (r *rig) get(url string, change ...func(*http.Request)) (*http.Response, string) {
