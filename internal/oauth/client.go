@@ -85,5 +85,5 @@ func (s *Server) noteUse(ctx context.Context, c *Client, now time.Time) {
 	if err != nil && !fault.Is(err, fault.Conflict) && !fault.Is(err, fault.NotFound) {
 		s.log.WarnContext(ctx, "a client's use was not written down", "client", c.ID, "error", err)
 	}
-	s.flight.remove(s.clients.Key(c.ID))
+	s.flight.clients.remove(s.clients.Key(c.ID))
 }

@@ -17,7 +17,7 @@ const (
 	flightAll  = 10000
 )
 
-// flight remembers which records in flight this node made, for whom.
+// flight remembers which records of one kind this node made, for whom.
 type flight struct {
 	clock func() time.Time
 
@@ -32,8 +32,23 @@ type record struct {
 	until time.Time
 }
 
-func newFlight(clock func() time.Time) flight {
-	return flight{clock: clock, by: map[netip.Addr][]record{}, from: map[string]netip.Addr{}}
+// flights are the kinds of records in flight, each bounded for itself.
+type flights struct {
+	pendings, devices, clients *flight
+}
+
+func newFlights(clock func() time.Time) flights {
+	return flights{newFlight(clock), newFlight(clock), newFlight(clock)}
+}
+
+func (f flights) prune(now time.Time) {
+	for _, kind := range []*flight{f.pendings, f.devices, f.clients} {
+		kind.prune(now)
+	}
+}
+
+func newFlight(clock func() time.Time) *flight {
+	return &flight{clock: clock, by: map[netip.Addr][]record{}, from: map[string]netip.Addr{}}
 }
 
 // add notes a record and answers the keys of those that must go for it.
@@ -104,8 +119,8 @@ func (f *flight) prune(now time.Time) {
 }
 
 // fly notes a record that a stranger is about to make and makes room for it.
-func (s *Server) fly(ctx context.Context, from netip.Addr, key string, life time.Duration) {
-	for _, old := range s.flight.add(from, key, life) {
+func (s *Server) fly(ctx context.Context, f *flight, from netip.Addr, key string, life time.Duration) {
+	for _, old := range f.add(from, key, life) {
 		if _, err := s.kv.Take(ctx, old); err != nil && !fault.Is(err, fault.NotFound) {
 			s.log.WarnContext(ctx, "a record in flight could not be removed", "key", old, "error", err)
 		}
@@ -125,7 +140,7 @@ func (s *Server) loadFlight(ctx context.Context) error {
 		if err != nil || !row.Value.LastUsed.IsZero() {
 			continue // made by an administrator, or in use
 		}
-		s.fly(ctx, from, s.clients.Key(row.Name), row.Expires.Sub(s.now()))
+		s.fly(ctx, s.flight.clients, from, s.clients.Key(row.Name), row.Expires.Sub(s.now()))
 	}
 	return nil
 }

@@ -281,7 +281,7 @@ func runGate(t *testing.T, r *rig, creds map[string][]string, queries map[string
 	t.Helper()
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			r.t = t
+			r.in(t)
 			method := c.method
 			if method == "" {
 				method = http.MethodGet

@@ -68,7 +68,7 @@ func (s *Server) startDevice(ctx context.Context, r *request, p Pending) (device
 		return "", "", err
 	}
 	d := device{Pending: p, UserCode: hashed(typed), Status: deviceWaiting, Expires: now.Add(s.opt.SessionTimeout), Interval: deviceInterval}
-	s.fly(ctx, r.from(), s.devices.Key(p.Device), s.opt.SessionTimeout)
+	s.fly(ctx, s.flight.devices, r.from(), s.devices.Key(p.Device), s.opt.SessionTimeout)
 	_, err = s.devices.Create(ctx, p.Device, d, s.deviceMemory())
 	return deviceCode, typed, err
 }
@@ -158,7 +158,7 @@ func (s *Server) redeemDevice(ctx context.Context, r *request, c *Client, name s
 	if err != nil {
 		return err
 	}
-	s.flight.remove(s.devices.Key(name))
+	s.flight.devices.remove(s.devices.Key(name))
 	d := row.Value
 	if err := s.knowUser(ctx, d.Person.User); err != nil {
 		return err

@@ -53,7 +53,7 @@ func (s *Server) DeleteClient(ctx context.Context, id string) error {
 	if err := s.clients.Delete(ctx, id); err != nil {
 		return err
 	}
-	s.flight.remove(s.clients.Key(id))
+	s.flight.clients.remove(s.clients.Key(id))
 	return s.Revoke(ctx, RevokeClient, id)
 }
 

@@ -96,7 +96,7 @@ type Server struct {
 	change   atomic.Int64 // grows whenever what verified may have stopped counting
 	verified *cache       // tokens and cookies that were verified
 	limits   limits
-	flight   flight
+	flight   flights
 	touches  chan touch // sessions that were seen, for Run to write down
 	exposed  chan string
 
@@ -123,7 +123,7 @@ func New(opt Options) (*Server, error) {
 		accounts: store.NewTable[User](opt.KV, prefixUser, "user"),
 		verified: newCache(),
 		limits:   newLimits(opt.RateLimits, opt.Clock),
-		flight:   newFlight(opt.Clock),
+		flight:   newFlights(opt.Clock),
 		touches:  make(chan touch, 1024),
 		exposed:  make(chan string, 64),
 	}

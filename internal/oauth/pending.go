@@ -24,7 +24,7 @@ const (
 func (s *Server) park(ctx context.Context, p Pending, from netip.Addr) (handle string, err error) {
 	handle = newSecret()
 	name := hashed(handle)
-	s.fly(ctx, from, s.pendings.Key(name), s.opt.SessionTimeout)
+	s.fly(ctx, s.flight.pendings, from, s.pendings.Key(name), s.opt.SessionTimeout)
 	_, err = s.pendings.Create(ctx, name, p, s.opt.SessionTimeout)
 	return handle, err
 }
@@ -66,7 +66,7 @@ func (s *Server) takePending(ctx context.Context, handle string) (Pending, error
 	if fault.Is(err, fault.NotFound) {
 		return Pending{}, errPendingGone
 	}
-	s.flight.remove(s.pendings.Key(name))
+	s.flight.pendings.remove(s.pendings.Key(name))
 	return row.Value, err
 }
 

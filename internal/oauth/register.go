@@ -70,7 +70,7 @@ func (s *Server) register(ctx context.Context, r *request) error {
 		c.SecretHash = hashed(secret)
 	}
 	c.RegistrationKey = hashed(key)
-	s.fly(ctx, r.from(), s.clients.Key(c.ID), s.opt.ClientLifetime)
+	s.fly(ctx, s.flight.clients, r.from(), s.clients.Key(c.ID), s.opt.ClientLifetime)
 	if _, err := s.clients.Create(ctx, c.ID, c, s.opt.ClientLifetime); err != nil {
 		return err
 	}

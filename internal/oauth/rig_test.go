@@ -358,3 +358,10 @@ func (r *rig) pages() context.Context {
 	v, _ := r.visit(http.MethodGet, authOrigin+"/consent")
 	return site.WithVisit(r.t.Context(), v)
 }
+
+// in lets the rig report to a subtest until it ends.
+func (r *rig) in(t *testing.T) {
+	outer := r.t
+	r.t = t
+	t.Cleanup(func() { r.t = outer })
+}

@@ -68,7 +68,7 @@ func TestPeopleByUsersEmailsAndGroups(t *testing.T) {
 		"a local account without scopes, by star": {policy{}, local("guest"), true, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r.t = t
+			r.in(t)
 			r.change("app.example.com", func(p *site.Proxy) {
 				p.AuthRequiredUsers, p.AuthRequiredEmails, p.AuthRequiredGroups = c.policy.users, c.policy.emails, c.policy.groups
 			})
