@@ -227,3 +227,17 @@ func TestHealthTellsStrangersTheStatusAlone(t *testing.T) {
 		t.Fatalf("to a user: %s", got.body)
 	}
 }
+
+func mustPath(raw string) site.Path { return site.ParsePath(raw) }
+
+// put writes a record as another version of the program might have.
+func (s *system) put(key string, value any) {
+	s.t.Helper()
+	raw, err := json.Marshal(value)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := s.store.Commit(s.t.Context(), store.Write{Key: key, Value: raw, If: store.AnyVersion}); err != nil {
+		s.t.Fatal(err)
+	}
+}

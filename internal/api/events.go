@@ -97,7 +97,7 @@ func stream(a *API, w http.ResponseWriter, r *http.Request, body func(write func
 	ticker := time.NewTicker(heartbeat)
 	defer ticker.Stop()
 	if err := write("", nil); err != nil {
-		return nil //nolint:nilerr // the client is gone
+		return nil // the client is gone
 	}
 	_ = body(write, ticker.C) // what fails here is the client's connection
 	return nil

@@ -19,8 +19,7 @@ func walk(t reflect.Type, yield func(reflect.StructField) bool) bool {
 	if t.Kind() != reflect.Struct {
 		return true
 	}
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		if f.Anonymous && f.Tag.Get("json") == "" {
 			if !walk(f.Type, yield) {
 				return false

@@ -72,7 +72,11 @@ func (c *Control) GetProxy(ctx context.Context, in ProxyName) (ProxyView, error)
 
 // CreateProxy stores a new host and returns when this node serves it.
 func (c *Control) CreateProxy(ctx context.Context, in CreateProxy) (ProxyView, error) {
-	p, err := site.ApplyPatch(site.Default(normal(in.Hostname)), in.Fields)
+	name := normal(in.Hostname)
+	if c.role(name) != site.Ordinary {
+		return ProxyView{}, fault.New(fault.Exists, "the proxy %q exists already: it is one of Gatehouse's own", name)
+	}
+	p, err := site.ApplyPatch(site.Default(name), in.Fields)
 	if err != nil {
 		return ProxyView{}, err
 	}

@@ -66,8 +66,8 @@ func TestRoutePatch(t *testing.T) {
 func TestCloneSharesNothing(t *testing.T) {
 	var p Proxy
 	v := reflect.ValueOf(&p).Elem()
-	for i := range v.NumField() {
-		switch f := v.Field(i); f.Kind() {
+	for _, f := range v.Fields() {
+		switch f.Kind() {
 		case reflect.Slice:
 			f.Set(reflect.MakeSlice(f.Type(), 1, 1))
 		case reflect.Map:

@@ -3,6 +3,7 @@ package site
 import (
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 
 	"gatehouse/internal/fault"
@@ -97,10 +98,8 @@ func metadata(broken *fault.Rules, path string, fields map[string]any, fixed fun
 
 func among(allowed []string) func(string) string {
 	return func(s string) string {
-		for _, a := range allowed {
-			if a == s {
-				return ""
-			}
+		if slices.Contains(allowed, s) {
+			return ""
 		}
 		return "is one of " + strings.Join(allowed, ", ")
 	}

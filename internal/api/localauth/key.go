@@ -73,7 +73,7 @@ func create(path string) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(part.Name())
+	defer func() { _ = os.Remove(part.Name()) }() // linked by then, or of no use
 	_, err = part.WriteString(base64.StdEncoding.EncodeToString(secret) + "\n")
 	if err = errors.Join(err, part.Sync(), part.Close()); err != nil {
 		return err
