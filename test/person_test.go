@@ -64,12 +64,9 @@ func (p *person) follow(at string) answer {
 	p.s.t.Helper()
 	for range 10 {
 		page := get(p.s.t, p.c, at, "Accept: text/html")
-		if page.StatusCode != http.StatusSeeOther {
-			return page
-		}
 		next, err := page.Location()
-		if err != nil {
-			p.s.t.Fatal(err)
+		if err != nil || page.StatusCode/100 != 3 {
+			return page
 		}
 		at = next.String()
 	}
