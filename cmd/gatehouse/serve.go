@@ -69,7 +69,7 @@ func serve(ctx context.Context, cfg *config.Config, protect *protectArgs, stderr
 		if err := n.prepare(ctx); err != nil {
 			return err
 		}
-		defer os.Remove(listenfile.Path(cfg.DataDir))
+		defer func() { _ = os.Remove(listenfile.Path(cfg.DataDir)) }() // what stays is found to be stale
 		return n.run(ctx, protect)
 	})
 }

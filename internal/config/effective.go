@@ -1,6 +1,10 @@
 package config
 
-import "gatehouse/internal/fault"
+import (
+	"slices"
+
+	"gatehouse/internal/fault"
+)
 
 // Value is one variable as it is in effect.
 type Value struct {
@@ -58,7 +62,21 @@ func (c *Config) Warnings() []Warning {
 	warn(!c.Limits.RateLimits, false, "RATE_LIMITS", "is off: passwords and codes can be guessed without end; for tests on one machine only")
 	warn(c.OAuth.CIMDAllowLoopback, false, "CIMD_ALLOW_LOOPBACK", "is on: whoever asks can make Gatehouse fetch from this machine; for tests only")
 	warn(!c.Log.MaskSensitive, false, "LOG_MASK_SENSITIVE", "is off: captured traffic holds personal data in clear")
-	return append(w, c.believers()...)
+	w = append(w, c.believers()...)
+	return append(w, c.idle(w)...)
+}
+
+// idle are the variables that were set for parts that this version does not
+// have, but for those that were warned of already.
+func (c *Config) idle(warned []Warning) []Warning {
+	var w []Warning
+	for _, v := range Variables() {
+		said := slices.ContainsFunc(warned, func(w Warning) bool { return w.Name == v.Name })
+		if v.Reserved && !said && c.IsSet(v.Name) {
+			w = append(w, Warning{v.Name, "is set, and this version does nothing with it yet", false})
+		}
+	}
+	return w
 }
 
 // believers are ranges so wide that they mean everyone.

@@ -16,6 +16,8 @@ type Variable struct {
 	Rule    string // what a value must be
 	Help    string // what it means, in sentences
 	Secret  bool   // never shown; NAME_FILE is read too
+
+	Reserved bool // read and checked, but the part that it is for is not in this version
 }
 
 // variable is one entry of the list: what it tells people, and how a value gets
@@ -66,6 +68,14 @@ func (v variable) secret() variable {
 // secretBut is secret with something left to see.
 func (v variable) secretBut(mask func(string) string) variable {
 	v.Secret, v.mask = true, mask
+	return v
+}
+
+// reserved marks what this version checks and does nothing with: whoever sets it
+// is told so at start.
+func (v variable) reserved() variable {
+	v.Reserved = true
+	v.Help += " Not used by this version yet."
 	return v
 }
 

@@ -33,7 +33,7 @@ func stateVars() []variable {
 		define("SECRET_KEY", "", keyBytes(32), func(c *Config) *Secret { return &c.SecretKey },
 			"Seals secrets at rest. Required with Redis, where all nodes share it.").orElse("generated once beside the embedded store").secret(),
 		define("REDIS_URL", "", redisURL(), func(c *Config) *RedisServer { return &c.Redis.Server },
-			"Keeps state in Redis instead, for several nodes. Whoever can write to that Redis is administrator of Gatehouse.").orElse("none: state is embedded").secretBut(maskRedis),
+			"Keeps state in Redis instead, for several nodes. Whoever can write to that Redis is administrator of Gatehouse. This version refuses to start with it.").orElse("none: state is embedded").secretBut(maskRedis),
 		define("REDIS_PASSWORD", "", secretText(), func(c *Config) *Secret { return &c.Redis.password },
 			"Used when REDIS_URL has no password.").secret(),
 		define("REDIS_PREFIX", "", redisPrefix(), func(c *Config) *string { return &c.Redis.Prefix },
@@ -60,9 +60,9 @@ func listenVars() []variable {
 		define("TRUSTED_PROXIES", "", networks(), func(c *Config) *[]netip.Prefix { return &c.Listen.TrustedProxies },
 			"Peers whose PROXY protocol header, X-Forwarded-* and Forwarded are believed."),
 		define("PROXY_INSTANCE_PORTS", "on", boolean(), func(c *Config) *bool { return &c.Listen.InstancePorts },
-			"Whether each proxy also listens on two ports of its own, for a layer-4 balancer that sends a PROXY header."),
+			"Whether each proxy also listens on two ports of its own, for a layer-4 balancer that sends a PROXY header.").reserved(),
 		define("PROXY_INSTANCE_LISTEN", "127.0.0.1", ipAddress(), func(c *Config) *string { return &c.Listen.InstanceHost },
-			"Address of those ports."),
+			"Address of those ports.").reserved(),
 	}
 }
 
@@ -77,32 +77,32 @@ func logVars() []variable {
 		define("LOG_MAX_ENTRIES", "1000000", whole(1, math.MaxInt), func(c *Config) *int { return &c.Log.MaxEntries },
 			"How many entries the request log keeps."),
 		define("LOG_RESOLVE_HOSTNAMES", "false", boolean(), func(c *Config) *bool { return &c.Log.ResolveHostnames },
-			"Whether clients' addresses are looked up in reverse DNS."),
+			"Whether clients' addresses are looked up in reverse DNS.").reserved(),
 		define("LOG_REQUEST_HEADERS", "false", boolean(), func(c *Config) *bool { return &c.Log.RequestHeaders },
-			"Whether entries hold the request's headers."),
+			"Whether entries hold the request's headers.").reserved(),
 		define("LOG_RESPONSE_HEADERS", "false", boolean(), func(c *Config) *bool { return &c.Log.ResponseHeaders },
-			"Whether entries hold the response's headers."),
+			"Whether entries hold the response's headers.").reserved(),
 		define("LOG_REQUEST_BODY", "false", boolean(), func(c *Config) *bool { return &c.Log.RequestBody },
-			"Whether entries hold the request's body."),
+			"Whether entries hold the request's body.").reserved(),
 		define("LOG_RESPONSE_BODY", "false", boolean(), func(c *Config) *bool { return &c.Log.ResponseBody },
-			"Whether entries hold the response's body."),
+			"Whether entries hold the response's body.").reserved(),
 		define("LOG_BODY_MAX_SIZE", "102400", whole(1, 16<<20), func(c *Config) *int { return &c.Log.BodyMaxSize },
-			"How many bytes of a body an entry holds at most."),
+			"How many bytes of a body an entry holds at most.").reserved(),
 		define("LOG_MASK_SENSITIVE", "true", boolean(), func(c *Config) *bool { return &c.Log.MaskSensitive },
-			"Whether personal data in captured traffic is masked. Credentials always are."),
+			"Whether personal data in captured traffic is masked. Credentials always are.").reserved(),
 	}
 }
 
 func certVars() []variable {
 	return []variable{
 		define("RENEWAL_CHECK_INTERVAL", "86400", seconds(), func(c *Config) *time.Duration { return &c.Cert.RenewalCheckInterval },
-			"How often certificates are looked through for renewal."),
+			"How often certificates are looked through for renewal.").reserved(),
 		define("RENEWAL_THRESHOLD_DAYS", "30", days(365), func(c *Config) *time.Duration { return &c.Cert.RenewalThreshold },
-			"How long before expiry a certificate is renewed; the authority's own renewal window wins."),
+			"How long before expiry a certificate is renewed; the authority's own renewal window wins.").reserved(),
 		define("CERT_GEN_MAX_WORKERS", "5", whole(1, 100), func(c *Config) *int { return &c.Cert.Workers },
-			"How many certificates are obtained at once."),
+			"How many certificates are obtained at once.").reserved(),
 		define("CERT_KEY_TYPE", "ecdsa-p256", oneOf("ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-4096"), func(c *Config) *string { return &c.Cert.KeyType },
-			"Kind of the keys of new certificates."),
+			"Kind of the keys of new certificates.").reserved(),
 		define("SELF_SIGNED_DAYS", "365", days(3650), func(c *Config) *time.Duration { return &c.Cert.SelfSignedLifetime },
 			"Lifetime of the self-signed certificate that a public name has until its own is issued."),
 	}
@@ -111,33 +111,33 @@ func certVars() []variable {
 func acmeVars() []variable {
 	return []variable{
 		define("ACME_DIRECTORY_URL", "https://acme-v02.api.letsencrypt.org/directory", webURL(), func(c *Config) *string { return &c.ACME.DirectoryURL },
-			"Directory of the certificate authority."),
+			"Directory of the certificate authority.").reserved(),
 		define("ACME_STAGING_URL", "https://acme-staging-v02.api.letsencrypt.org/directory", webURL(), func(c *Config) *string { return &c.ACME.StagingURL },
-			"Directory that certificates marked as staging come from."),
+			"Directory that certificates marked as staging come from.").reserved(),
 		define("ACME_EMAIL", "", email(), func(c *Config) *string { return &c.ACME.Email },
-			"Contact address of the account."),
+			"Contact address of the account.").reserved(),
 		define("ACME_CA_FILE", "", pemFile(), func(c *Config) *string { return &c.ACME.CAFile },
-			"Certificates that a private ACME server is trusted by."),
+			"Certificates that a private ACME server is trusted by.").reserved(),
 		define("ACME_EAB_KID", "", text(1024), func(c *Config) *string { return &c.ACME.EABKeyID },
-			"Key id of external account binding; together with ACME_EAB_HMAC."),
+			"Key id of external account binding; together with ACME_EAB_HMAC.").reserved(),
 		define("ACME_EAB_HMAC", "", keyBytes(0), func(c *Config) *Secret { return &c.ACME.EABHMAC },
-			"Key of external account binding.").secret(),
+			"Key of external account binding.").secret().reserved(),
 		define("DNS_PROVIDER", "", oneOf("rfc2136", "exec"), func(c *Config) *string { return &c.DNS.Provider },
-			"How DNS-01 challenges are answered.").orElse("none"),
+			"How DNS-01 challenges are answered.").orElse("none").reserved(),
 		define("DNS_RFC2136_SERVER", "", dnsServer(), func(c *Config) *string { return &c.DNS.Server },
-			"Name server that takes dynamic updates."),
+			"Name server that takes dynamic updates.").reserved(),
 		define("DNS_RFC2136_ZONE", "", hostname(0), func(c *Config) *string { return &c.DNS.Zone },
-			"Zone that is updated.").orElse("found by asking the server"),
+			"Zone that is updated.").orElse("found by asking the server").reserved(),
 		define("DNS_RFC2136_TSIG_NAME", "", hostname(0), func(c *Config) *string { return &c.DNS.TSIGName },
-			"Name of the key that updates are signed with; together with DNS_RFC2136_TSIG_SECRET."),
+			"Name of the key that updates are signed with; together with DNS_RFC2136_TSIG_SECRET.").reserved(),
 		define("DNS_RFC2136_TSIG_SECRET", "", keyBytes(0), func(c *Config) *Secret { return &c.DNS.TSIGSecret },
-			"That key.").secret(),
+			"That key.").secret().reserved(),
 		define("DNS_RFC2136_TSIG_ALGORITHM", "hmac-sha256", oneOf("hmac-sha256", "hmac-sha384", "hmac-sha512"), func(c *Config) *string { return &c.DNS.TSIGAlgorithm },
-			"Its algorithm."),
+			"Its algorithm.").reserved(),
 		define("DNS_EXEC", "", absolutePath(), func(c *Config) *string { return &c.DNS.Exec },
-			"Program that sets and removes DNS records. It is set here only, never over the network."),
+			"Program that sets and removes DNS records. It is set here only, never over the network.").reserved(),
 		define("DNS_RESOLVER", "", dnsServer(), func(c *Config) *string { return &c.DNS.Resolver },
-			"Resolver for checks before issuance and for client metadata.").orElse("the system's"),
+			"Resolver for checks before issuance and for client metadata.").orElse("the system's").reserved(),
 	}
 }
 
@@ -161,13 +161,13 @@ func signinVars() []variable {
 		define("GITHUB_API_URL", "https://api.github.com", webURL(), func(c *Config) *string { return &c.GitHub.APIURL },
 			"Its API, GITHUB_URL/api/v3 on GitHub Enterprise Server."),
 		define("OIDC_ISSUER", "", issuer(true), func(c *Config) *string { return &c.OIDC.Issuer },
-			"One OpenID Connect provider; together with OIDC_CLIENT_ID and OIDC_CLIENT_SECRET.").orElse("none"),
+			"One OpenID Connect provider; together with OIDC_CLIENT_ID and OIDC_CLIENT_SECRET.").orElse("none").reserved(),
 		define("OIDC_CLIENT_ID", "", text(1024), func(c *Config) *string { return &c.OIDC.ClientID },
-			"Gatehouse's client id there."),
+			"Gatehouse's client id there.").reserved(),
 		define("OIDC_CLIENT_SECRET", "", secretText(), func(c *Config) *Secret { return &c.OIDC.ClientSecret },
-			"Its secret.").secret(),
+			"Its secret.").secret().reserved(),
 		define("OIDC_NAME", "", text(64), func(c *Config) *string { return &c.OIDC.Name },
-			"What people read on the button.").orElse("the issuer's host"),
+			"What people read on the button.").orElse("the issuer's host").reserved(),
 	}
 }
 
@@ -186,9 +186,9 @@ func oauthVars() []variable {
 		define("OAUTH_ISSUER", "", issuer(false), func(c *Config) *string { return &c.OAuth.Issuer },
 			"One issuer for all hosts, where one central authorization server is wanted.").orElse("each host is its own"),
 		define("OAUTH_ALLOWED_CLIENT_DOMAINS", "", hostnames(), func(c *Config) *[]string { return &c.OAuth.AllowedClientDomains },
-			"Hosts whose client metadata documents are accepted.").orElse("any"),
+			"Hosts whose client metadata documents are accepted.").orElse("any").reserved(),
 		define("CIMD_ALLOW_LOOPBACK", "false", boolean(), func(c *Config) *bool { return &c.OAuth.CIMDAllowLoopback },
-			"Whether client metadata may come from loopback and over http. For tests on one machine."),
+			"Whether client metadata may come from loopback and over http. For tests on one machine.").reserved(),
 	}
 }
 
@@ -222,28 +222,28 @@ func limitVars() []variable {
 func observeVars() []variable {
 	return []variable{
 		define("ALERT_WEBHOOK_URL", "", secretURL(), func(c *Config) *Secret { return &c.Alert.WebhookURL },
-			"Where alerts are sent, as JSON.").orElse("nowhere").secretBut(maskURL),
+			"Where alerts are sent, as JSON.").orElse("nowhere").secretBut(maskURL).reserved(),
 		define("ALERT_WEBHOOK_SECRET", "", secretText(), func(c *Config) *Secret { return &c.Alert.WebhookSecret },
-			"Signs alerts by HMAC-SHA256.").secret(),
+			"Signs alerts by HMAC-SHA256.").secret().reserved(),
 		define("METRICS_LISTEN", "off", listenAddress(), func(c *Config) *string { return &c.Observe.MetricsListen },
-			"Where Prometheus finds /metrics."),
+			"Where Prometheus finds /metrics.").reserved(),
 		define("OTEL_EXPORTER_OTLP_ENDPOINT", "off", webURLOrOff(), func(c *Config) *string { return &c.Observe.OTLPEndpoint },
-			"Where traces and metrics are sent by OTLP."),
+			"Where traces and metrics are sent by OTLP.").reserved(),
 	}
 }
 
 func dockerVars() []variable {
 	return []variable{
 		define("DOCKER_HOST", "unix:///var/run/docker.sock", dockerHost(), func(c *Config) *string { return &c.Docker.Host },
-			"The Docker Engine."),
+			"The Docker Engine.").reserved(),
 		define("DOCKER_API_VERSION", "", apiVersion(), func(c *Config) *string { return &c.Docker.APIVersion },
-			"Version of its API.").orElse("negotiated"),
+			"Version of its API.").orElse("negotiated").reserved(),
 		define("DOCKER_ALLOWED_IMAGES", "", imageGlobs(), func(c *Config) *[]string { return &c.Docker.AllowedImages },
-			"Images that services may run.").orElse("any"),
+			"Images that services may run.").orElse("any").reserved(),
 		define("DOCKER_ALLOW_BIND_MOUNTS", "false", boolean(), func(c *Config) *bool { return &c.Docker.AllowBindMounts },
-			"Whether services may mount folders of the host."),
+			"Whether services may mount folders of the host.").reserved(),
 		define("DOCKER_BUILD_ROOT", "", absolutePath(), func(c *Config) *string { return &c.Docker.BuildRoot },
-			"Folder that images may be built from.").orElse("none: contexts are uploaded"),
+			"Folder that images may be built from.").orElse("none: contexts are uploaded").reserved(),
 	}
 }
 
