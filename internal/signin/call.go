@@ -88,10 +88,17 @@ func (c *call) posted(pg page) error {
 	}
 	browser := cookieOf(c.v, c.r, cookieBrowser)
 	if browser == "" || !same(c.value("form"), formToken(browser, c.sessionID())) {
-		return &trouble{status: http.StatusForbidden, reason: "form_expired", title: "This page is out of date",
-			text: "You signed in or out since it was opened, or your browser does not keep our cookies. Go back, load the page again and repeat; nothing was changed.", again: true}
+		if pg.stale != nil {
+			return pg.stale(c)
+		}
+		return formExpired()
 	}
 	return pg.post(c)
+}
+
+func formExpired() error {
+	return &trouble{status: http.StatusForbidden, reason: "form_expired", title: "This page is out of date",
+		text: "You signed in or out since it was opened, or your browser does not keep our cookies. Go back, load the page again and repeat; nothing was changed.", again: true}
 }
 
 // guessed counts an attempt of this address: err, unless it is one too many.

@@ -75,13 +75,17 @@ func dropCookie(w http.ResponseWriter, v *site.Visit, name string) {
 }
 
 // ensureCookie is the value that this browser has already, else a new one. Two
-// tabs share it, so that neither spoils the other's sign-in.
+// tabs share it, so that neither spoils the other's sign-in; one with an age
+// begins it anew.
 func ensureCookie(w http.ResponseWriter, r *http.Request, v *site.Visit, name string, age time.Duration) string {
 	value := cookieOf(v, r, name)
+	if value != "" && age == 0 {
+		return value
+	}
 	if value == "" {
 		value = secret()
-		setCookie(w, v, name, value, age)
 	}
+	setCookie(w, v, name, value, age)
 	return value
 }
 

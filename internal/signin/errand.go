@@ -34,6 +34,8 @@ const (
 	fieldStart   = "start"
 	fieldRequest = "request"
 	fieldNext    = "next"
+
+	fieldSwitch = "switch" // beside them, in addresses: offer another account instead of going on
 )
 
 // errandOf reads the errand from a query or a form.
@@ -97,7 +99,7 @@ func (c *call) self(e errand) string {
 	return c.at + "/signin?" + url.Values{e.field.Name: {e.field.Value}}.Encode()
 }
 
-// host is the host that the errand is about; nil for a page here.
+// hostOf is the host that the errand is about; nil for a page of the sign-in host.
 func (c *call) hostOf(e errand) *site.Host {
 	world := c.opt.World()
 	switch {
@@ -106,6 +108,8 @@ func (c *call) hostOf(e errand) *site.Host {
 	case e.pending != nil:
 		host, _, _ := world.Resource(e.pending.Resource)
 		return host
+	case c.at != "":
+		return c.v.Host
 	}
 	return nil
 }

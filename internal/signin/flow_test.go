@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"gatehouse/internal/journal"
+	"gatehouse/internal/oauth"
 	"gatehouse/internal/site"
 )
 
@@ -171,4 +172,31 @@ func TestPublicNameWithoutAPublicSignInHostHasItsOwnPages(t *testing.T) {
 	b.press("Use another account").press("Sign in", "name", "alice", "password", password).sees(200, "backend of app.example.com at /reports for local:alice")
 	b.open(app+"/.gatehouse/account").sees(200, "Where you are signed in", "app.example.com", "this browser")
 	b.open(app+"/.gatehouse/logout").press("Sign out").sees(200, "You are signed out")
+}
+
+func TestPersonRefusedBehindTheHostCanSwitchAccount(t *testing.T) {
+	h := newHouse(t)
+	h.account("bob", password, "user")
+	b := h.browser().alice()
+	b.open(h.origin("app.localhost")+"/.gatehouse/start?switch=1&return=/x").sees(200, "You are signed in as local:alice", "app.localhost")
+	b.press("Use another account").press("Sign in", "name", "bob", "password", password).sees(200, "at /x for local:bob")
+	h.browser().open(h.origin("app.localhost")+"/.gatehouse/start?switch=1&return=/x").sees(200, "Sign in")
+}
+
+func TestPasswordIsHashedAnewAtTheUsualCost(t *testing.T) {
+	h := newHouse(t)
+	old, err := newHasher(cost{memory: 32, time: 1, lanes: 1}).Hash(t.Context(), "alice", password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.oauth.CreateUser(t.Context(), oauth.User{Name: "alice", Hash: old, Scopes: []string{"admin"}}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		b := h.browser().alice()
+		b.open(h.origin("app.localhost")+"/").sees(200, "local:alice")
+	}
+	if u, err := h.oauth.User(t.Context(), "alice"); err != nil || !strings.Contains(u.Hash, "m=64,t=1,p=1") {
+		t.Errorf("kept as %s, %v", u.Hash, err)
+	}
 }

@@ -105,8 +105,11 @@ func (g githubProvider) exchange(ctx context.Context, a attempt, code string) (s
 	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
 		return "", exchangeRefused(refused)
 	}
-	if err != nil {
+	if _, ok := errors.AsType[*url.Error](err); ok || ctx.Err() != nil {
 		return "", githubAway(err)
+	}
+	if err != nil {
+		return "", githubMalformed(errors.New("no token in the answer")) // err may quote it
 	}
 	return token.AccessToken, nil
 }
@@ -114,13 +117,18 @@ func (g githubProvider) exchange(ctx context.Context, a attempt, code string) (s
 // exchangeRefused tells GitHub's own answers at the token endpoint (which come
 // with status 200) from those of something that stands in between.
 func exchangeRefused(r *oauth2.RetrieveError) error {
+	status := 0
+	if r.Response != nil {
+		status = r.Response.StatusCode
+	}
+	cause := fmt.Errorf("token endpoint: status %d", status) // not r: it quotes the answer
 	switch {
 	case r.ErrorCode != "":
 		return githubRefused(r.ErrorCode)
-	case r.Response != nil && r.Response.StatusCode/100 == 2:
-		return githubMalformed(r)
+	case status/100 == 2:
+		return githubMalformed(cause)
 	default:
-		return githubAway(r)
+		return githubAway(cause)
 	}
 }
 

@@ -3,6 +3,7 @@ package signin
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
@@ -414,4 +415,32 @@ func TestTripsOfOneAddressAreBounded(t *testing.T) {
 			t.Errorf("not the oldest went: %q", evicted)
 		}
 	}
+}
+
+func TestOwnAppOfAHostWithItsOwnPages(t *testing.T) {
+	h, gh := hub(t, withProxy("app.example.com", ownApp))
+	gh.Register(githubtest.App{ClientID: "own-id", ClientSecret: "own-secret", Callback: h.origin("app.example.com") + "/callback"})
+	b := h.browser().open(h.origin("app.example.com")+"/x").press("Continue with GitHub").sees(200, "backend of app.example.com at /x for octocat")
+	if got := gh.Asked()[0]; got.Get("client_id") != "own-id" || got.Get("redirect_uri") != h.origin("app.example.com")+"/callback" {
+		t.Errorf("GitHub was asked with %v", got)
+	}
+	b.open(h.origin("app.localhost")+"/").sees(200, "Sign in")
+}
+
+func TestTwoTabsCanGoToGitHubAtTheSameTime(t *testing.T) {
+	h, _ := hub(t)
+	b := h.browser()
+	b.stop = func(u *url.URL) bool { return u.Path == "/callback" }
+	first := b.open(h.origin("app.localhost") + "/one").press("Continue with GitHub").header.Get("Location")
+	b.open(h.origin("app.localhost") + "/three")
+	action, values := b.fill("Continue with GitHub")
+	second := b.open(h.origin("app.localhost") + "/two").press("Continue with GitHub").header.Get("Location")
+	b.stop = nil
+	b.open(second).sees(200, "at /two for octocat")
+	b.post(action, values, "Origin", h.origin("auth.localhost")).sees(200, "at /three for octocat") // the page from before goes on
+	b.open(first)
+	if b.status != http.StatusOK {
+		b.follow("Try again")
+	}
+	b.sees(200, "at /one for octocat")
 }

@@ -42,14 +42,20 @@ type ticket struct {
 }
 
 // start is GET /.gatehouse/start on a protected host: it marks this browser and
-// sends it to the sign-in page.
+// sends it to the sign-in page. With switch, somebody who is signed in there is
+// offered another account.
 func (p *Pages) start(c *call) error {
 	path, ok := returnPath(c.asked("return"))
 	if !ok || len(c.r.URL.Query()["return"]) > 1 {
 		return badReturn()
 	}
+	query := url.Values{}
+	if c.asked(fieldSwitch) != "" {
+		query.Set(fieldSwitch, "1")
+	}
 	if c.home {
-		redirect(c.w, c.at+"/signin?"+url.Values{fieldNext: {path}}.Encode())
+		query.Set(fieldNext, path)
+		redirect(c.w, c.at+"/signin?"+query.Encode())
 		return nil
 	}
 	cookie := ensureCookie(c.w, c.r, c.v, cookieStart, tripLifetime)
@@ -58,7 +64,8 @@ func (p *Pages) start(c *call) error {
 	if err != nil {
 		return err
 	}
-	redirect(c.w, c.v.SignIn+"/signin?"+url.Values{fieldStart: {sealed}}.Encode())
+	query.Set(fieldStart, sealed)
+	redirect(c.w, c.v.SignIn+"/signin?"+query.Encode())
 	return nil
 }
 

@@ -21,9 +21,11 @@ type localProvider struct {
 	brake  *brake
 }
 
-// userFinder finds local accounts; NotFound where there is none.
+// userFinder finds local accounts; NotFound where there is none. RehashPassword
+// stores the same password anew.
 type userFinder interface {
 	User(ctx context.Context, name string) (oauth.User, error)
+	RehashPassword(ctx context.Context, name, old, hash string) error
 }
 
 // Begin is empty: the form on the sign-in page carries the proof.
@@ -48,5 +50,17 @@ func (l localProvider) Finish(ctx context.Context, _ attempt, form url.Values) (
 	if !right {
 		return oauth.Person{}, errWrongPassword
 	}
+	l.renew(ctx, user, only(form, "password"))
 	return oauth.LocalPerson(user, time.Now()), nil
+}
+
+// renew hashes a password again that was hashed at another cost: only now is it
+// at hand. What fails here is tried again at the next sign-in.
+func (l localProvider) renew(ctx context.Context, user oauth.User, password string) {
+	if !l.hasher.outdated(user.Hash) {
+		return
+	}
+	if hash, err := l.hasher.again(ctx, password); err == nil {
+		_ = l.users.RehashPassword(ctx, user.Name, user.Hash, hash)
+	}
 }

@@ -13,7 +13,8 @@ import (
 // page is one address: what GET shows and what POST does. A nil handler is 405.
 type page struct {
 	get, post func(*call) error
-	limited   bool // each POST counts as an attempt to sign in
+	stale     func(*call) error // what a POST with an old form gets; nil: the page that says so
+	limited   bool              // each POST counts as an attempt to sign in
 }
 
 // mount is every address of this package. Those under /.gatehouse stand on each
@@ -25,7 +26,7 @@ func (p *Pages) mount() map[string]page {
 		"/.gatehouse/callback": {get: p.arrive},
 		"/.gatehouse/logout":   {get: p.askHostLogout, post: p.hostLogout},
 
-		"/signin":   {get: p.signin, post: p.prove, limited: true},
+		"/signin":   {get: p.signin, post: p.prove, stale: p.proveStale, limited: true},
 		"/callback": {get: p.returned},
 		"/consent":  {get: p.consent, post: p.decide},
 		"/device":   {get: p.device, post: p.enterDevice, limited: true},
@@ -129,7 +130,7 @@ func troubleOf(err error) *trouble {
 		return &trouble{status: http.StatusBadRequest, reason: o.Code, title: "That request can't go on", text: sentence(o.Description), cause: err}
 	}
 	if f, ok := errors.AsType[*fault.Error](err); ok && f.Kind != fault.Internal {
-		return &trouble{status: f.Kind.Status(), reason: f.Kind.String(), title: titles[f.Kind], text: sentence(f.Message()), again: f.Kind == fault.Unavailable || f.Kind == fault.TooMany, cause: err}
+		return &trouble{status: f.Kind.Status(), reason: f.Kind.String(), title: titles[f.Kind], text: sentence(f.Message()), again: f.Kind == fault.Unavailable || f.Kind == fault.TooMany || f.Kind == fault.Unauthenticated, cause: err}
 	}
 	return &trouble{status: http.StatusInternalServerError, reason: "internal", title: "Something went wrong here",
 		text: "It is not your fault. Try again; if it stays so, tell whoever runs this installation the request number below.", again: true, cause: err}

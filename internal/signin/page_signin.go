@@ -27,10 +27,24 @@ func (p *Pages) signin(c *call) error {
 	if err != nil {
 		return err
 	}
-	if s := c.session(); s != nil {
+	s := c.session()
+	switch {
+	case s != nil && c.asked(fieldSwitch) != "":
+		return c.offerSwitch(e, s)
+	case s != nil:
 		return c.land(e, s.Person, s.ID)
 	}
 	return c.showSignin(http.StatusOK, e, "", "")
+}
+
+// offerSwitch is for people who are signed in and were refused somewhere behind
+// a host: without it the sign-in host would send them back as who they are.
+func (c *call) offerSwitch(e errand, s *oauth.Session) error {
+	m := message{Text: "You are signed in as " + s.Person.User + ".", Switch: true}
+	if at := c.purposeOf(e); at != nil {
+		m.More = "If " + at.Resource + " does not let this account in, use another one, or ask whoever runs that host to add yours."
+	}
+	return c.show(http.StatusOK, pageMessage, view{Title: "Switch account", Self: c.self(e), Data: m})
 }
 
 func (c *call) showSignin(status int, e errand, problem, name string) error {
@@ -75,6 +89,22 @@ func (p *Pages) prove(c *call) error {
 		return c.leaveFor(e)
 	}
 	return fault.BadField("provider", "must be one of those on the page")
+}
+
+// proveStale is for a sign-in page from before: in another tab the person has
+// signed in meanwhile, and goes on as if they had only opened the page.
+func (p *Pages) proveStale(c *call) error {
+	e, err := c.errandOf(c.r.PostForm)
+	if err != nil {
+		return err
+	}
+	if c.session() == nil {
+		t := troubleOf(formExpired())
+		t.back = c.self(e)
+		return t
+	}
+	redirect(c.w, c.self(e))
+	return nil
 }
 
 func (c *call) proveLocally(e errand) error {

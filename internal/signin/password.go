@@ -85,6 +85,11 @@ func (h *Hasher) Hash(ctx context.Context, name, password string) (string, error
 	if rule := ValidPassword(name, password); rule != "" {
 		return "", fault.BadField("password", "%s", rule)
 	}
+	return h.again(ctx, password)
+}
+
+// again is Hash for a password that was accepted before, whatever the rules were.
+func (h *Hasher) again(ctx context.Context, password string) (string, error) {
 	done, err := h.place(ctx)
 	if err != nil {
 		return "", err
@@ -92,6 +97,12 @@ func (h *Hasher) Hash(ctx context.Context, name, password string) (string, error
 	defer done()
 	salt := random(saltSize)
 	return encode(h.cost, salt, derive(h.cost, password, salt, hashSize)), nil
+}
+
+// outdated reports whether phc was made at another cost than is usual now.
+func (h *Hasher) outdated(phc string) bool {
+	c, _, _, err := decode(phc)
+	return err == nil && c != h.cost
 }
 
 // Verify reports whether password is the one that phc was made of. An empty phc

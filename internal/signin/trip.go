@@ -66,7 +66,6 @@ func (p *Pages) returned(c *call) error {
 		return &trouble{status: http.StatusConflict, reason: "provider_changed", title: "The sign-in was set up anew in the meantime",
 			text: "Begin it again.", again: true, back: c.self(e)}
 	}
-	dropCookie(c.w, c.v, cookieSignin)
 	person, err := c.github(way).Finish(c.ctx(), c.attemptOf(*t, state), c.r.URL.Query())
 	if err == nil {
 		err = c.bind(c.ctx(), person)
