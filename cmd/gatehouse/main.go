@@ -43,9 +43,9 @@ func run(ctx context.Context, args, env []string, in io.Reader, out, stderr io.W
 	a := &app{env: env, in: in, out: out, err: stderr}
 	root := a.root() //nolint:contextcheck // commands get ctx from ExecuteContext
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil && !a.began {
-		err = usageError{err} // cobra's own: it never came to the command
+		err = usageError{fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath())} // cobra's own: it never came to the command
 	}
 	code := exitCode(err)
 	if code != exitOK && code != exitInterrupted {

@@ -13,6 +13,7 @@ import (
 	"gatehouse/cmd/gatehouse/internal/render"
 	"gatehouse/internal/api/client"
 	"gatehouse/internal/fault"
+	"gatehouse/internal/principal"
 )
 
 // loginArgs are the flags of `oauth login`.
@@ -37,7 +38,7 @@ func (a *app) oauthLogin() *cobra.Command {
 	})
 	c.Flags().StringVar(&in.resource, "resource", "", "URL of a protected host that the token is to be for")
 	c.Flags().StringVar(&in.scope, "scope", "", "scopes to ask for (default \""+ownScopes+"\"; with --resource, what it asks for)")
-	c.Flags().BoolVar(&in.print, "print-token", false, "print the access token too")
+	c.Flags().BoolVar(&in.print, "print-token", false, "print the access token; who is signed in already, with these scopes, is not asked again")
 	return c
 }
 
@@ -56,6 +57,11 @@ func (a *app) login(ctx context.Context, in loginArgs) error {
 	if in.resource != "" {
 		return a.loginElsewhere(ctx, flow, in.resource)
 	}
+	if in.print {
+		if token, err := a.present(ctx, conn, flow.Scopes); err != nil || token != "" {
+			return err
+		}
+	}
 	if len(flow.Scopes) == 0 {
 		flow.Scopes = strings.Fields(ownScopes)
 	}
@@ -67,6 +73,28 @@ func (a *app) login(ctx context.Context, in loginArgs) error {
 		return err
 	}
 	return a.keep(ctx, conn, pair, in.print)
+}
+
+// present prints the token of a sign-in that is good already and covers scopes;
+// "" when there is none, and somebody must sign in.
+func (a *app) present(ctx context.Context, conn *connection, scopes []string) (string, error) {
+	pair, err := conn.keeper.Pair()
+	if err != nil || pair.Access == "" {
+		return "", err
+	}
+	for _, scope := range scopes {
+		if !principal.Implied(strings.Fields(pair.Scope), scope) {
+			return "", nil
+		}
+	}
+	token, err := conn.keeper.Token(ctx)
+	if fault.Is(err, fault.Unauthenticated) {
+		return "", nil
+	}
+	if err == nil {
+		_, err = fmt.Fprintln(a.out, token)
+	}
+	return token, err
 }
 
 // loginElsewhere prints a token for another host's resource.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -104,6 +105,7 @@ func (a *app) group(use, short string, verbs ...*cobra.Command) *cobra.Command {
 // incomplete answers a command line that stops before a verb.
 func (a *app) incomplete(cmd *cobra.Command, _ []string) error {
 	cmd.SetOut(a.err)
+	a.began = true
 	return usageError{errors.Join(cmd.Help(), errors.New("say what to do: one of the commands above"))}
 }
 
@@ -114,8 +116,8 @@ func (a *app) server(v verb, takes ...string) *cobra.Command {
 	var c *cobra.Command
 	v.run = func(ctx context.Context, args []string) error {
 		var wrong error
-		c.InheritedFlags().Visit(func(f *pflag.Flag) {
-			if !contains(takes, f.Name) {
+		c.InheritedFlags().VisitAll(func(f *pflag.Flag) {
+			if f.Changed && !contains(takes, f.Name) {
 				wrong = usage("--%s means nothing to `%s`", f.Name, c.CommandPath())
 			}
 		})
@@ -125,5 +127,13 @@ func (a *app) server(v verb, takes ...string) *cobra.Command {
 		return run(ctx, args)
 	}
 	c = a.command(v)
+	c.SetUsageTemplate(withoutGlobals(c.UsageTemplate()))
 	return c
+}
+
+// withoutGlobals cuts the part of a help text that lists the client's flags.
+func withoutGlobals(template string) string {
+	before, rest, _ := strings.Cut(template, "{{if .HasAvailableInheritedFlags}}")
+	_, after, _ := strings.Cut(rest, "{{end}}")
+	return before + after
 }

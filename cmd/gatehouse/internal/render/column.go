@@ -89,7 +89,7 @@ func status(text string) cell {
 func millis(text string) string {
 	n, err := strconv.ParseFloat(text, 64)
 	switch {
-	case err != nil:
+	case err != nil || n == 0: // nothing was measured
 		return ""
 	case n < 10:
 		return strconv.FormatFloat(n, 'f', 1, 64) + " ms"

@@ -57,6 +57,8 @@ type View struct {
 
 	Reverse bool // rows come newest first; people read them oldest first
 
+	Skip string // of one object, a member that another view shows
+
 	Say  func(Object) string // instead of a table of one object, a sentence
 	Keep func(Object) bool   // of a list, only the rows that it keeps, in every format
 }

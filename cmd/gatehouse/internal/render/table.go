@@ -51,7 +51,7 @@ func (p *Printer) object(answer json.RawMessage, v View) error {
 	var grid [][]cell
 	for _, m := range o {
 		c := guess(m)
-		if value := c.cell(m.Value, p.Now); value.text != "" {
+		if value := c.cell(m.Value, p.Now); value.text != "" && (v.Skip == "" || m.Name != v.Skip) {
 			grid = append(grid, []cell{{Clean(m.Name), bold}, value})
 		}
 	}
@@ -133,17 +133,22 @@ func (p *Printer) write(grid [][]cell, w []int) error {
 	return err
 }
 
+// line writes one line; blanks that nothing follows are left out.
 func (p *Printer) line(b *strings.Builder, line []cell, w []int) {
+	blanks := 0
 	for i, c := range line {
 		text := runewidth.Truncate(c.text, w[i], "…")
-		pad := w[i] - runewidth.StringWidth(text)
-		if p.Color && c.tint != "" && text != "" {
+		pad := w[i] - runewidth.StringWidth(text) + gap
+		if text == "" {
+			blanks += pad
+			continue
+		}
+		b.WriteString(strings.Repeat(" ", blanks))
+		if p.Color && c.tint != "" {
 			text = "\x1b[" + c.tint + "m" + text + "\x1b[0m"
 		}
 		b.WriteString(text)
-		if i < len(line)-1 {
-			b.WriteString(strings.Repeat(" ", pad+gap))
-		}
+		blanks = pad
 	}
 	b.WriteByte('\n')
 }
