@@ -154,6 +154,9 @@ func (s *server) stop() {
 		s.kill()
 	}
 	said := s.said()
+	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
+		s.t.Errorf("gatehouse ended with exit code %d on SIGTERM", code)
+	}
 	if strings.Contains(said, "DATA RACE") || strings.Contains(said, "panic:") {
 		s.t.Errorf("gatehouse said:\n%s", said)
 	}
