@@ -157,7 +157,7 @@ func TestListsPageToTheirEnd(t *testing.T) {
 		want int
 	}{{"/proxies/", 9}, {"/routes/", 23}} {
 		seen, cursor := map[string]bool{}, ""
-		for pages := 0; pages < 40; pages++ {
+		for range 40 {
 			got := s.must(200, s.ask("admin", "GET", list.path+"?limit=2&cursor="+cursor, "")).fields
 			for _, item := range got["items"].([]any) {
 				m := item.(map[string]any)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -19,10 +20,16 @@ import (
 	"gatehouse/internal/site"
 )
 
-// Gate decides who is asking and whether they may; package oauth has it.
+// Gate decides who is asking and whether they may, and whether what it allowed
+// would still be allowed; package oauth has it.
 type Gate interface {
 	Admit(v *site.Visit, r *http.Request) site.Verdict
+	Still(v *site.Visit) bool
 }
+
+// recheck is how often the gate is asked about a request that is still served:
+// what was revoked ends within two seconds, streams too.
+const recheck = 500 * time.Millisecond
 
 // Direct is the door to the API beside the data path: health checks and tools
 // reach it at API_LISTEN or by the unix socket in the data folder. It speaks for
@@ -70,7 +77,34 @@ func (d *Direct) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(out, v)
 		return
 	}
+	r, done := d.hold(r, v)
+	defer done()
 	h.ServeHTTP(out, r)
+}
+
+// hold is r with a context that ends when its caller's right does.
+func (d *Direct) hold(r *http.Request, v *site.Visit) (*http.Request, func()) {
+	if v.Verdict.Principal == nil {
+		return r, func() {}
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		ticker := time.NewTicker(recheck)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				if !d.Gate.Still(v) {
+					cancel()
+				}
+			}
+		}
+	}()
+	return r.WithContext(ctx), func() { cancel(); <-ended }
 }
 
 // visit is the request as the sign-in host would see it.
@@ -196,12 +230,22 @@ func refuse(w http.ResponseWriter, v *site.Visit) {
 	p.WriteTo(w)
 }
 
+func result(v site.Verdict) string {
+	switch {
+	case !v.Allowed():
+		return "denied"
+	case v.Principal == nil:
+		return "public"
+	}
+	return "allowed"
+}
+
 func (d *Direct) record(v *site.Visit, r *http.Request, out *counted, started time.Time) {
 	if d.Recorder == nil {
 		return
 	}
 	e := &journal.Entry{Kind: journal.Request, RequestID: v.RequestID, Proxy: v.Name, Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery,
-		Status: out.status, Duration: float64(time.Since(started).Microseconds()) / 1000, BytesOut: out.bytes, AuthReason: v.Verdict.Reason,
+		AuthResult: result(v.Verdict), Status: out.status, Duration: float64(time.Since(started).Microseconds()) / 1000, BytesOut: out.bytes, AuthReason: v.Verdict.Reason,
 		UserAgent: r.UserAgent(), Protocol: r.Proto, Target: "direct"}
 	if v.Client.IsValid() {
 		e.ClientIP = v.Client.String()

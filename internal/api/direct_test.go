@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,7 +20,12 @@ import (
 
 // fakeGate knows one token, as the real one would: from the Authorization header
 // of the request and nothing else.
-type fakeGate struct{ seen *http.Request }
+type fakeGate struct {
+	seen    *http.Request
+	revoked atomic.Bool
+}
+
+func (g *fakeGate) Still(*site.Visit) bool { return !g.revoked.Load() }
 
 func (g *fakeGate) Admit(v *site.Visit, r *http.Request) site.Verdict {
 	g.seen = r
@@ -193,6 +199,31 @@ func TestLocalSignatureIsForLoopbackAndTheSocketOnly(t *testing.T) {
 	socket.Local = nil
 	if got, _ := ask(&socket, "@"); got != 401 {
 		t.Errorf("without a key: %d", got)
+	}
+}
+
+func TestDirectDoorEndsStreamsOfWhatWasRevoked(t *testing.T) {
+	d := openDoor(t)
+	req, err := http.NewRequestWithContext(t.Context(), "GET", d.url+"/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer admin")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != 200 {
+		t.Fatal(res.Status)
+	}
+	revoked := time.Now()
+	d.gate.revoked.Store(true)
+	if _, err := io.Copy(io.Discard, res.Body); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(revoked); took > 2*time.Second {
+		t.Errorf("the stream ended after %v", took)
 	}
 }
 
