@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"html/template"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -48,12 +49,23 @@ var page = template.Must(template.New("error").Parse(`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{{.Status}} {{.Title}}</title>
 <style>body{font:1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1rem;color-scheme:light dark}h1{font-size:1.4rem}small{opacity:.7}</style>
-</head><body><h1>{{.Status}} {{.Title}}</h1><p>{{.Detail}}</p><p><small>Request {{.RequestID}}</small></p></body></html>
+</head><body><h1>{{.Status}} {{.Title}}</h1><p>{{.Detail}}</p>{{with .Switch}}<p>You are signed in as <b>{{$.User}}</b>. <a href="{{.}}">Use another account</a></p>{{end}}<p><small>Request {{.RequestID}}</small></p></body></html>
 `))
+
+// refused is what the page shows: the problem and, for a person whom the host's
+// lists refuse, who they are signed in as and where to become somebody else.
+type refused struct {
+	fault.Problem
+	User, Switch string
+}
 
 func (x *exchange) page(p fault.Problem) {
 	var b strings.Builder
-	if err := page.Execute(&b, p); err != nil {
+	shown := refused{Problem: p}
+	if d := &x.visit.Verdict; d.ByCookie && d.Outcome == site.Forbid && d.Principal != nil && d.Error == "access_denied" {
+		shown.User, shown.Switch = d.Principal.User, site.PagesPrefix+"start?switch=1&return="+url.QueryEscape(x.r.URL.RequestURI())
+	}
+	if err := page.Execute(&b, shown); err != nil {
 		p.WriteTo(x.w)
 		return
 	}
