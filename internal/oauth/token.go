@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"crypto/rsa"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -77,7 +76,7 @@ func (s *Server) mint(g *Grant, scopes []string, groups []string, now time.Time)
 	}
 	// What we signed need not be verified when it comes.
 	v := &verified{claims: c, kid: key.id, expires: time.Unix(*c.Expires, 0), issued: time.Unix(*c.Issued, 0)}
-	s.verified.put(sha256.Sum256([]byte(token)), &entry{token: v, until: v.expires})
+	s.verified.put(fingerprint("", token), &entry{token: v, until: v.expires})
 	return token, c, nil
 }
 
@@ -119,7 +118,7 @@ type verified struct {
 // costs RSA once. It always tells whether the token is one of ours, even where
 // it does not count any more.
 func (s *Server) verify(token string, from netip.Addr, now time.Time) (*entry, *badToken) {
-	sum := sha256.Sum256([]byte(token))
+	sum := fingerprint("", token)
 	if e := s.verified.get(sum, now); e != nil && e.token != nil {
 		return e, nil
 	}
