@@ -28,7 +28,7 @@ lint:
 
 # benchmarks of the request path
 bench:
-    go test -run '^$' -bench . -benchmem ./internal/edge ./internal/oauth ./internal/journal ./internal/store/...
+    go test -run '^$' -bench . -benchmem ./bench ./internal/edge ./internal/oauth ./internal/journal ./internal/store/...
 
 health:
     go run ./cmd/gatehouse system health
