@@ -6,12 +6,11 @@ import (
 	"slices"
 	"strings"
 
-	"gatehouse/internal/site"
 )
 
 // admit asks the gate. It reports false when the request ends here, answered.
 func (x *exchange) admit() bool {
-	if x.mcpEndpoint() && !x.crossOrigin() {
+	if x.visit.MCP() && !x.crossOrigin() {
 		return false
 	}
 	v := &x.visit
@@ -21,17 +20,6 @@ func (x *exchange) admit() bool {
 	}
 	x.deny()
 	return false
-}
-
-// mcpEndpoint reports whether the request is for an MCP endpoint: our own
-// server, or what a proxy with mcp_enabled protects.
-func (x *exchange) mcpEndpoint() bool {
-	v := &x.visit
-	if v.Route != nil && v.Route.Target == site.InternalMCP {
-		return true
-	}
-	p := &v.Host.Proxy
-	return p.MCPEnabled && v.Route == nil && v.Path.Under(strings.TrimSuffix(p.ResourceEndpoint, "/"))
 }
 
 // crossOrigin keeps foreign web pages from MCP endpoints (DNS rebinding, and the

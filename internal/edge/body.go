@@ -16,6 +16,8 @@ type requestBody struct {
 	limit   int64 // 0: none
 	trailer http.Header
 	count   atomic.Int64
+	stopped atomic.Bool
+	whole   atomic.Bool // the end was seen
 	broken  atomic.Pointer[error] // why reading ended, when not by its end
 }
 
@@ -23,6 +25,9 @@ var errBodyTooLarge = errors.New("the request's body is larger than this host ta
 
 // Read counts and stops behind the limit.
 func (b *requestBody) Read(p []byte) (int, error) {
+	if b.stopped.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
 	n, err := b.ReadCloser.Read(p)
 	if total := b.count.Add(int64(n)); b.limit > 0 && total > b.limit {
 		n, err = 0, errBodyTooLarge
@@ -30,6 +35,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	switch {
 	case err == nil:
 	case errors.Is(err, io.EOF):
+		b.whole.Store(true)
 		b.passTrailers()
 	default:
 		if b.strict != nil && b.strict.bad != nil && !errors.Is(err, errBodyTooLarge) {
@@ -59,6 +65,15 @@ func (b *requestBody) failure() error {
 		return *err
 	}
 	return nil
+}
+
+// stop keeps the transport, which may still be reading when it has its answer,
+// from reading behind the end of the handler. Closing the body instead would wait
+// for the rest of it, and hold the answer back.
+func (b *requestBody) stop() {
+	if b != nil {
+		b.stopped.Store(true)
+	}
 }
 
 // onward is a requestBody as the transport sees it: closing it leaves the

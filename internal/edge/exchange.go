@@ -40,14 +40,17 @@ type exchange struct {
 
 // begin makes the exchange: id, clock, who is asking.
 func (e *Edge) begin(rw http.ResponseWriter, r *http.Request) *exchange {
-	x := &exchange{edge: e, r: r, info: infoFrom(r.Context()), start: time.Now()}
+	x := &exchange{edge: e, info: infoFrom(r.Context()), start: time.Now()}
 	x.w = &response{ResponseWriter: rw, x: x}
-	if x.info == nil { // not through our own listeners: nothing is known, so nothing is trusted
+	ctx, cancel := context.WithCancelCause(r.Context())
+	x.cancel = cancel
+	x.r = r.WithContext(ctx) // a copy: net/http looks at the body of its own when the connection is to be reused
+	if x.info == nil {       // not through our own listeners: nothing is known, so nothing is trusted
 		x.info = &connInfo{peer: remoteOf(r), secure: r.TLS != nil, tls: r.TLS}
 	}
 	if r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody {
 		x.body = &requestBody{ReadCloser: r.Body, from: r, strict: x.info.strict}
-		r.Body = x.body
+		x.r.Body = x.body
 	}
 	x.leaves = x.info.strict != nil && leavesHTTP(r.Header)
 	v := &x.visit
@@ -108,17 +111,27 @@ func usableID(id string) bool {
 // end writes the journal entry, whatever happened.
 func (x *exchange) end() {
 	x.edge.streams.remove(x)
+	x.leaveBody()
 	if p := recover(); p != nil {
 		if p != http.ErrAbortHandler && x.fault == "" { //nolint:errorlint // the very value that net/http documents
 			x.fail("panic", "a handler panicked")
 		}
+		x.cancel(nil)
 		x.record()
 		panic(p) // net/http cuts the connection and logs what is worth it
 	}
-	if x.cancel != nil {
-		x.cancel(nil)
-	}
+	x.cancel(nil)
 	x.record()
+}
+
+// leaveBody bounds how long net/http waits for the rest of a body that nobody
+// wanted. It sets its own deadline before the next request.
+func (x *exchange) leaveBody() {
+	if x.body == nil || x.body.whole.Load() || x.r.ProtoMajor != 1 {
+		return
+	}
+	x.body.stop()
+	_ = http.NewResponseController(x.w.ResponseWriter).SetReadDeadline(time.Now().Add(x.edge.HeadTimeout)) // a closed connection waits for nothing
 }
 
 // fail notes what went wrong; the first cause stands.

@@ -17,9 +17,8 @@ import (
 
 // forward sends the request to its target and the answer back.
 func (x *exchange) forward() {
-	ctx, cancel := context.WithCancelCause(x.r.Context())
-	x.cancel = cancel
 	x.edge.streams.add(x)
+	ctx := x.r.Context()
 	switch t := x.to; {
 	case t.local != nil:
 		x.serveLocal(ctx)
@@ -70,11 +69,7 @@ func (x *exchange) send(ctx context.Context) {
 		_ = http.NewResponseController(x.w.ResponseWriter).EnableFullDuplex() // HTTP/1 always can
 	}
 	resp, err := x.to.transport(protocol != "").RoundTrip(out)
-	if x.body != nil {
-		// The transport may still be reading when it has its answer; a body must
-		// not be read behind the end of its handler.
-		defer x.body.Close()
-	}
+	defer x.body.stop()
 	if err != nil {
 		x.failed(ctx, err)
 		return

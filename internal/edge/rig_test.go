@@ -189,7 +189,7 @@ func (r *rig) dial(address string) net.Conn {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(60 * time.Second)); err != nil {
 		r.t.Fatal(err)
 	}
 	return c
