@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-
 )
 
 // admit asks the gate. It reports false when the request ends here, answered.

@@ -48,7 +48,7 @@ func (s *Server) Still(v *site.Visit) bool {
 			return false
 		}
 	}
-	set := settingsFor(host, route, v.Path)
+	set := settingsFor(v, host, route)
 	p := v.Verdict.Principal
 	if p == nil {
 		return stillOpen(host, route, v.Path, &set)

@@ -61,7 +61,7 @@ func (j *judge) decide() site.Verdict {
 		return j.finish(1, site.Verdict{Reason: reasonPublic})
 	}
 	j.note(1, "not a public endpoint")
-	j.set = settingsFor(j.v.Host, j.v.Route, j.v.Path) // step 2
+	j.set = settingsFor(j.v, j.v.Host, j.v.Route) // step 2
 	j.noteSettings()
 	if !j.set.on && !j.set.own { // step 3
 		_, j.owned = j.ownToken()

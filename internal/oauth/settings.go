@@ -49,15 +49,16 @@ func settingsOf(host *site.Host, route *site.Route) settings {
 }
 
 // settingsFor adds to the settings what depends on the path.
-func settingsFor(host *site.Host, route *site.Route, path site.Path) settings {
+func settingsFor(v *site.Visit, host *site.Host, route *site.Route) settings {
 	set := settingsOf(host, route)
-	set.mcp = set.target == site.InternalMCP || mcpEndpoint(&host.Proxy, path)
+	now := site.Visit{Host: host, Route: route, Path: v.Path}
+	set.mcp = now.MCP()
 	if set.mcp {
 		set.allOf = withScope(set.allOf, principal.ScopeMCP)
 	}
 	if set.target == site.InternalMCP {
 		set.on = true // there is nothing to do on our MCP server without a name
-	} else if entry, ok := host.Excluded(path); ok {
+	} else if entry, ok := host.Excluded(v.Path); ok {
 		set.excluded = entry
 	}
 	return set
@@ -151,15 +152,4 @@ func targetOf(host *site.Host, route *site.Route) string {
 // give rights. The demo is a backend like others.
 func isOwn(target string) bool {
 	return strings.HasPrefix(target, "internal:") && target != site.InternalDemo
-}
-
-// mcpEndpoint reports whether a path is the MCP endpoint of a proxy: its
-// resource endpoint, when that is a path of its own or the target is known to be
-// an MCP server.
-func mcpEndpoint(p *site.Proxy, path site.Path) bool {
-	switch p.ResourceEndpoint {
-	case "", "/":
-		return p.MCPEnabled
-	}
-	return path.Under(p.ResourceEndpoint)
 }

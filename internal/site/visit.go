@@ -40,6 +40,24 @@ func (v *Visit) Target() string {
 	return v.Host.Proxy.TargetURL
 }
 
+// MCP reports whether the request is for an MCP endpoint: our own server, or the
+// resource endpoint of a proxy, when that is a path of its own or the target is
+// known to be an MCP server. Such an endpoint reads no cookies, needs the scope
+// mcp, and is closed to foreign web pages.
+func (v *Visit) MCP() bool {
+	if v.Target() == InternalMCP {
+		return true
+	}
+	p := &v.Host.Proxy
+	switch {
+	case v.Route != nil && v.Route.BuiltIn:
+		return false
+	case p.ResourceEndpoint == "", p.ResourceEndpoint == "/":
+		return p.MCPEnabled
+	}
+	return v.Path.Under(p.ResourceEndpoint)
+}
+
 // ResourceOf is a resource: an origin plus a resource endpoint, to which "/" and
 // nothing add nothing.
 func ResourceOf(origin, endpoint string) string {
