@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"gatehouse/internal/cert"
 	"gatehouse/internal/control"
 	"gatehouse/internal/fault"
 	"gatehouse/internal/journal"
@@ -104,13 +105,23 @@ func start(t *testing.T) *system {
 		t.Fatal(err)
 	}
 	s.journal = &recorder{Journal: entries}
-	s.roster = roster.New(s.store, s.origins, func(*site.World) {}, log)
+	certs := cert.New(s.store, sealer, cert.Options{Log: log})
+	if err := certs.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.roster = roster.New(s.store, s.origins, func(w *site.World) {
+		var names []string
+		for _, h := range w.Hosts() {
+			names = append(names, h.Proxy.Hostname)
+		}
+		certs.Want(names)
+	}, log)
 	s.oauth, err = oauth.New(oauth.Options{KV: s.store, Sealer: sealer, World: s.roster.World, Recorder: s.journal})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.control = control.New(control.Deps{Store: s.store, Sealer: sealer, Worlds: s.roster, Origins: s.origins, Journal: s.journal, Levels: levels,
-		OAuth: s.oauth, Hasher: quickHasher{}, Names: someNames{}, Log: log, Node: "one", Release: "test",
+		OAuth: s.oauth, Hasher: quickHasher{}, Names: someNames{}, Certificates: certs, Log: log, Node: "one", Release: "test",
 		Loops: func(_ context.Context, t site.Target) bool { host, _ := t.Address(); return host == "127.0.0.99" }})
 	ctx, cancel := context.WithCancel(t.Context())
 	if err := s.control.EnsureBuiltIns(ctx); err != nil {
@@ -123,7 +134,7 @@ func start(t *testing.T) *system {
 		t.Fatal(err)
 	}
 	var running sync.WaitGroup
-	for _, run := range []func(context.Context) error{s.roster.Run, s.oauth.Run, entries.Run} {
+	for _, run := range []func(context.Context) error{s.roster.Run, s.oauth.Run, entries.Run, certs.Run} {
 		running.Go(func() { _ = run(ctx) })
 	}
 	t.Cleanup(func() { cancel(); running.Wait() })

@@ -219,8 +219,14 @@ func TestStatusTellsHowAHostStands(t *testing.T) {
 	if got["status"] != "serving" || got["version"] != got["serves_version"] || got["resource"] != "https://a.localhost/mcp" || got["issuer"] != "https://a.localhost" || got["target"] != "http://127.0.0.1:1" {
 		t.Errorf("%v", got)
 	}
+	for t.Context().Err() == nil && got["certificate"] == nil { // it is made beside the answer
+		got = s.must(200, s.ask("admin", "GET", "/proxies/a.localhost/status", "")).fields
+	}
+	if certificate, _ := got["certificate"].(map[string]any); certificate["kind"] != "local_ca" || certificate["fingerprint_sha256"] == "" || got["sessions"] != float64(0) {
+		t.Errorf("%v", got)
+	}
 	s.must(200, s.ask("admin", "PUT", "/proxies/a.localhost", `{"enabled":false}`))
-	if got := s.must(200, s.ask("user", "GET", "/proxies/a.localhost/status", "")).fields; got["status"] != "disabled" || got["target"] != nil {
+	if got := s.must(200, s.ask("user", "GET", "/proxies/a.localhost/status", "")).fields; got["status"] != "disabled" || got["target"] != nil || got["sessions"] != nil {
 		t.Errorf("%v", got)
 	}
 	s.must(201, s.ask("admin", "POST", "/proxies/", `{"proxy_hostname":"*.w.localhost","target_url":"http://127.0.0.1:1","auth_enabled":true}`))

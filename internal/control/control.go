@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"time"
 
+	"gatehouse/internal/cert"
 	"gatehouse/internal/journal"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/roster"
@@ -140,6 +141,11 @@ type Worlds interface {
 	Await(ctx context.Context, key string, version int64)
 }
 
+// Certificates finds what a name is served with; package cert has them.
+type Certificates interface {
+	Find(name string) *cert.Served
+}
+
 // Names knows what the machine's administrator and the services define for
 // targets to name.
 type Names interface {
@@ -158,6 +164,8 @@ type Deps struct {
 	Hasher  Hasher
 	Names   Names        // nil: there are no services, unix or stdio targets
 	Log     *slog.Logger // nil: discards
+
+	Certificates Certificates // nil: none are shown
 
 	// Loops answers whether a target leads back to a listener of ours; nil: never.
 	Loops func(ctx context.Context, t site.Target) bool

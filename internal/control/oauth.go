@@ -128,7 +128,15 @@ func (c *Control) HostSessions(ctx context.Context, in HostSessions) (Page[Sessi
 	if _, err := c.proxies.Get(ctx, name); err != nil {
 		return Page[SessionView]{}, err
 	}
-	return c.sessions(ctx, in.Paging, "", func(s oauth.Session) bool { return s.Host == name })
+	serves := c.world().Host(name)
+	return c.sessions(ctx, in.Paging, "", func(s oauth.Session) bool { return c.world().Find(s.Host) == serves })
+}
+
+// sessionsOn are the sessions on a host, of a wildcard those on all its names.
+func (c *Control) sessionsOn(ctx context.Context, hostname string) ([]oauth.Session, error) {
+	all, err := c.deps.OAuth.Sessions(ctx, "")
+	serves := c.world().Host(hostname)
+	return slices.DeleteFunc(all, func(s oauth.Session) bool { return c.world().Find(s.Host) != serves }), err
 }
 
 func (c *Control) sessions(ctx context.Context, in Paging, subject string, with func(oauth.Session) bool) (Page[SessionView], error) {

@@ -3,8 +3,10 @@ package control
 import (
 	"context"
 	"strings"
+	"time"
 
 	"gatehouse/internal/journal"
+	"gatehouse/internal/oauth"
 	"gatehouse/internal/site"
 )
 
@@ -69,6 +71,18 @@ type ProxyStatus struct {
 	Resource string   `json:"resource,omitempty" jsonschema:"what tokens for it are for"`
 	Routes   int      `json:"routes" jsonschema:"routes that apply to it, its own and built-in ones"`
 	Target   string   `json:"target,omitempty" jsonschema:"where its requests go; for administrators"`
+	Sessions *int     `json:"sessions,omitempty" jsonschema:"living browser sessions on it; for administrators"`
+
+	Certificate *Certificate `json:"certificate,omitempty" jsonschema:"what this node shows for it"`
+}
+
+// Certificate is what a handshake for a host shows.
+type Certificate struct {
+	Kind        string    `json:"kind" jsonschema:"local_ca: of the local CA; self_signed: nobody's word for it"`
+	Names       []string  `json:"names"`
+	Issuer      string    `json:"issuer"`
+	Expires     time.Time `json:"expires_at"`
+	Fingerprint string    `json:"fingerprint_sha256"`
 }
 
 // ProxyStatus answers how a host stands on this node.
@@ -86,10 +100,28 @@ func (c *Control) ProxyStatus(ctx context.Context, in ProxyName) (ProxyStatus, e
 	if !p.Enabled {
 		s.Status = "disabled"
 	}
-	if c.admin(ctx) {
-		s.Target = p.TargetURL
+	if p.EnableHTTPS && p.TLSMode == site.TLSTerminate {
+		s.Certificate = c.certificate(p.Hostname)
 	}
-	return s, nil
+	if !c.admin(ctx) {
+		return s, nil
+	}
+	s.Target = p.TargetURL
+	n, err := counting(func() ([]oauth.Session, error) { return c.sessionsOn(ctx, p.Hostname) })()
+	s.Sessions = &n
+	return s, err
+}
+
+func (c *Control) certificate(hostname string) *Certificate {
+	if c.deps.Certificates == nil {
+		return nil
+	}
+	served := c.deps.Certificates.Find(hostname)
+	if served == nil {
+		return nil
+	}
+	leaf := served.Leaf()
+	return &Certificate{Kind: served.Kind, Names: none(leaf.DNSNames), Issuer: leaf.Issuer.String(), Expires: leaf.NotAfter.UTC(), Fingerprint: served.Fingerprint()}
 }
 
 // describe adds what clients of a protected host see. A wildcard has an issuer

@@ -24,6 +24,7 @@ type Host struct {
 	Proxy  Proxy
 	Role   Role
 	routes []compiled
+	asks   bool   // one of its routes asks for a sign-in
 	stamp  string // what it was compiled from; equal stamps are equal hosts
 }
 
@@ -38,6 +39,11 @@ type compiled struct {
 // the proxy are left out.
 func NewHost(p Proxy, role Role, stored []Route) (*Host, error) {
 	h := &Host{Proxy: p, Role: role}
+	own, err := h.compile(stored)
+	if err != nil {
+		return nil, err
+	}
+	h.asks = slices.ContainsFunc(own, func(c compiled) bool { return c.Auth != nil && c.Auth.AuthType == AuthOAuth })
 	for _, r := range BuiltInRoutes() {
 		if !h.On(r.ID) {
 			continue
@@ -46,10 +52,6 @@ func NewHost(p Proxy, role Role, stored []Route) (*Host, error) {
 		h.routes = append(h.routes, compiled{Route: r, gone: off})
 	}
 	slices.SortStableFunc(h.routes, func(a, b compiled) int { return order(a.Route, b.Route) })
-	own, err := h.compile(stored)
-	if err != nil {
-		return nil, err
-	}
 	h.routes = append(h.routes, own...)
 	h.stamp = stampOf(p, role, own)
 	return h, nil
@@ -206,8 +208,10 @@ func (h *Host) Excluded(p Path) (string, bool) {
 }
 
 // Protected reports whether the OAuth endpoints stand on h: it asks for a
-// sign-in, or has a resource endpoint.
-func (h *Host) Protected() bool { return h.Proxy.AuthEnabled || h.Proxy.ResourceEndpoint != "" }
+// sign-in, itself or on one of its routes, or has a resource endpoint.
+func (h *Host) Protected() bool {
+	return h.Proxy.AuthEnabled || h.Proxy.ResourceEndpoint != "" || h.asks
+}
 
 // Routes are the routes that apply to h, in the order in which they are tried.
 func (h *Host) Routes() []Route {

@@ -129,6 +129,12 @@ func nibble(c byte) (byte, bool) {
 // "/*" holds only what is below.
 func (p Path) Under(prefix string) bool { return under(p.Clean, prefix) }
 
+// MayBeUnder reports whether some target could read the path as being under
+// prefix. It is for rules that forbid or demand; what opens asks Under and Plain.
+func (p Path) MayBeUnder(prefix string) bool {
+	return p.Under(prefix) || (!p.Plain && under(p.Loose, prefix))
+}
+
 func under(path, prefix string) bool {
 	if strings.HasSuffix(prefix, "/*") {
 		prefix = prefix[:len(prefix)-1]

@@ -55,7 +55,7 @@ func (v *Visit) MCP() bool {
 	case p.ResourceEndpoint == "", p.ResourceEndpoint == "/":
 		return p.MCPEnabled
 	}
-	return v.Path.Under(p.ResourceEndpoint)
+	return v.Path.MayBeUnder(p.ResourceEndpoint)
 }
 
 // ResourceOf is a resource: an origin plus a resource endpoint, to which "/" and
