@@ -196,6 +196,7 @@ func TestRouteSettingsReplaceOrTighten(t *testing.T) {
 		p.ResourceEndpoint = "/"
 		p.AuthRequiredUsers = []string{"*"}
 	}, routes...)
+	r.change("wide.example.com", func(p *site.Proxy) { p.AuthEnabled = false }, routes...)
 	cookies := map[string][]string{"": nil}
 	for _, name := range []string{"alice", "bob", "carol", "dora"} {
 		p := person(name)
@@ -229,6 +230,9 @@ func TestRouteSettingsReplaceOrTighten(t *testing.T) {
 		{appOrigin + "/mails", "carol", site.Allow, "allowed"},
 		{"https://open.example.com/", "", site.Allow, "auth_disabled"},
 		{"https://open.example.com/locked", "", site.Challenge, "no_credential"},
+		{"https://wide.example.com/", "", site.Allow, "auth_disabled"},
+		{"https://wide.example.com/locked", "", site.Challenge, "no_credential"},
+		{"https://wide.example.com/.well-known/oauth-protected-resource", "", site.Allow, "public"},
 	} {
 		verdict, v := r.admit(http.MethodGet, c.url, cookies[c.who]...)
 		if verdict.Outcome != c.outcome || verdict.Reason != c.reason {

@@ -38,18 +38,21 @@ func settingsOf(host *site.Host, route *site.Route) settings {
 		people: people{p.AuthRequiredUsers, p.AuthRequiredEmails, p.AuthRequiredGroups},
 	}
 	set.own = isOwn(set.target)
-	if route != nil && route.Auth != nil {
-		if route.Loosens() {
-			set.replace(route.Auth)
-		} else {
-			set.tighten(route.Auth)
-		}
+	switch {
+	case route == nil || route.Auth == nil:
+	case route.Loosens():
+		set.replace(route.Auth)
+	default:
+		set.tighten(route.Auth)
 	}
 	return set
 }
 
 // settingsFor adds to the settings what depends on the path.
 func settingsFor(v *site.Visit, host *site.Host, route *site.Route) settings {
+	if route != nil && route.Loosens() && !v.Path.Plain {
+		route = &site.Route{ID: route.ID, Target: route.Target, Scope: route.Scope, Auth: route.Auth} // never opens what can be read in two ways
+	}
 	set := settingsOf(host, route)
 	now := site.Visit{Host: host, Route: route, Path: v.Path}
 	set.mcp = now.MCP()
