@@ -13,11 +13,11 @@ type requestBody struct {
 	io.ReadCloser
 	from    *http.Request
 	strict  *strictConn // HTTP/1: knows why a body was refused
-	limit   int64 // 0: none
+	limit   int64       // 0: none
 	trailer http.Header
 	count   atomic.Int64
 	stopped atomic.Bool
-	whole   atomic.Bool // the end was seen
+	whole   atomic.Bool           // the end was seen
 	broken  atomic.Pointer[error] // why reading ended, when not by its end
 }
 

@@ -47,7 +47,8 @@ func (i *connInfo) covers(name string) bool {
 	if i.leaf == nil || i.leaf.VerifyHostname(name) != nil {
 		return false
 	}
-	i.covered.Store(&name)
+	kept := name // so that only what is kept is allocated
+	i.covered.Store(&kept)
 	return true
 }
 

@@ -16,7 +16,8 @@ import (
 // exchange is one request and its answer on their way through the edge.
 type exchange struct {
 	edge  *Edge
-	r     *http.Request
+	r     *http.Request   // as net/http made it; its body is not read but through body
+	ctx   context.Context // of the exchange: ends with the client, or by cut
 	w     *response
 	info  *connInfo
 	visit site.Visit
@@ -38,19 +39,18 @@ type exchange struct {
 	tunnel      *tunnel // guarded by the shard too
 }
 
-// begin makes the exchange: id, clock, who is asking.
+// begin makes the exchange: id, clock, who is asking. The request itself is left
+// as it is, its body above all: net/http looks at that when it decides whether
+// the connection may serve another request.
 func (e *Edge) begin(rw http.ResponseWriter, r *http.Request) *exchange {
-	x := &exchange{edge: e, info: infoFrom(r.Context()), start: time.Now()}
+	x := &exchange{edge: e, r: r, info: infoFrom(r.Context()), start: time.Now()}
 	x.w = &response{ResponseWriter: rw, x: x}
-	ctx, cancel := context.WithCancelCause(r.Context())
-	x.cancel = cancel
-	x.r = r.WithContext(ctx) // a copy: net/http looks at the body of its own when the connection is to be reused
-	if x.info == nil {       // not through our own listeners: nothing is known, so nothing is trusted
+	x.ctx, x.cancel = context.WithCancelCause(r.Context())
+	if x.info == nil { // not through our own listeners: nothing is known, so nothing is trusted
 		x.info = &connInfo{peer: remoteOf(r), secure: r.TLS != nil, tls: r.TLS}
 	}
 	if r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody {
 		x.body = &requestBody{ReadCloser: r.Body, from: r, strict: x.info.strict}
-		x.r.Body = x.body
 	}
 	x.leaves = x.info.strict != nil && leavesHTTP(r.Header)
 	v := &x.visit

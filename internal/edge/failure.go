@@ -16,12 +16,12 @@ var (
 )
 
 // failed answers a request that got no answer from its target.
-func (x *exchange) failed(ctx context.Context, err error) {
+func (x *exchange) failed(err error) {
 	if cause := x.body.failure(); cause != nil {
 		x.badBody(cause)
 		return
 	}
-	switch cause := context.Cause(ctx); {
+	switch cause := context.Cause(x.ctx); {
 	case cause == nil:
 		x.targetFailed(err)
 	case errors.Is(cause, errShutdown), errors.Is(cause, errHostGone):
@@ -89,8 +89,8 @@ func timedOut(err error) bool {
 
 // brokeOff ends an answer that did not come through whole: the client must see
 // that, except where a stream is over because we say so.
-func (x *exchange) brokeOff(ctx context.Context, err error, stream bool) {
-	cause := context.Cause(ctx)
+func (x *exchange) brokeOff(err error, stream bool) {
+	cause := context.Cause(x.ctx)
 	switch {
 	case errors.Is(err, errClientGone), cause != nil && errors.Is(cause, context.Canceled):
 		x.fail("client_gone", "the client went away")

@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -18,10 +17,9 @@ import (
 // forward sends the request to its target and the answer back.
 func (x *exchange) forward() {
 	x.edge.streams.add(x)
-	ctx := x.r.Context()
 	switch t := x.to; {
 	case t.local != nil:
-		x.serveLocal(ctx)
+		x.serveLocal()
 	case t.missing != "":
 		x.fail("no_target", t.missing)
 		x.problem(http.StatusServiceUnavailable, "no_target", "The target of this host is not there.")
@@ -30,19 +28,23 @@ func (x *exchange) forward() {
 	case x.tooLarge():
 		x.problem(http.StatusRequestEntityTooLarge, "too_large", "The request's body is larger than this host takes.")
 	default:
-		x.send(ctx)
+		x.send()
 	}
 }
 
 // serveLocal hands the request to a handler in this process. Who asks travels in
 // the context, never in headers.
-func (x *exchange) serveLocal(ctx context.Context) {
+func (x *exchange) serveLocal() {
 	x.scrub()
-	ctx = site.WithVisit(ctx, &x.visit)
+	ctx := site.WithVisit(x.ctx, &x.visit)
 	if who := x.visit.Verdict.Principal; who != nil {
 		ctx = principal.With(ctx, who)
 	}
-	x.to.local.ServeHTTP(x.w, x.r.WithContext(ctx))
+	r := x.r.WithContext(ctx)
+	if x.body != nil {
+		r.Body = x.body
+	}
+	x.to.local.ServeHTTP(x.w, r)
 }
 
 func (x *exchange) tooLarge() bool {
@@ -54,13 +56,13 @@ func (x *exchange) tooLarge() bool {
 	return x.r.ContentLength > limit
 }
 
-func (x *exchange) send(ctx context.Context) {
+func (x *exchange) send() {
 	protocol, ok := x.upgradeAsked()
 	if !ok {
 		x.problem(http.StatusBadRequest, "malformed", "This is not a valid request to change the protocol.")
 		return
 	}
-	out, ok := x.outbound(ctx, protocol)
+	out, ok := x.outbound(protocol)
 	if !ok {
 		x.problem(http.StatusBadRequest, "malformed_path", "This path can be read in two ways and can't be rewritten for the target.")
 		return
@@ -71,21 +73,21 @@ func (x *exchange) send(ctx context.Context) {
 	resp, err := x.to.transport(protocol != "").RoundTrip(out)
 	defer x.body.stop()
 	if err != nil {
-		x.failed(ctx, err)
+		x.failed(err)
 		return
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		x.switchTo(protocol, out, resp)
 		return
 	}
-	x.answer(ctx, resp)
+	x.answer(resp)
 }
 
 // outbound is the request for the target. ok is false when its path can't be
 // written without a second meaning.
-func (x *exchange) outbound(ctx context.Context, protocol string) (out *http.Request, ok bool) {
+func (x *exchange) outbound(protocol string) (out *http.Request, ok bool) {
 	trace := &httptrace.ClientTrace{Got1xxResponse: x.interim}
-	out = x.r.WithContext(httptrace.WithClientTrace(ctx, trace))
+	out = x.r.WithContext(httptrace.WithClientTrace(x.ctx, trace))
 	if out.URL, ok = x.targetURL(); !ok {
 		return nil, false
 	}
@@ -176,7 +178,7 @@ func rewritten(route *site.Route, p site.Path) (string, bool) {
 }
 
 // answer streams the target's answer back.
-func (x *exchange) answer(ctx context.Context, resp *http.Response) {
+func (x *exchange) answer(resp *http.Response) {
 	defer resp.Body.Close() //nolint:errcheck // the answer has been read or given up
 	x.adopt(resp.Header)
 	h := x.w.Header()
@@ -191,7 +193,7 @@ func (x *exchange) answer(ctx context.Context, resp *http.Response) {
 		x.w.Flush()
 	}
 	if err := x.copyBody(resp.Body, stream); err != nil {
-		x.brokeOff(ctx, err, stream)
+		x.brokeOff(err, stream)
 		return
 	}
 	x.passTrailers(resp, announced)

@@ -241,16 +241,12 @@ func (x *exchange) addIdentity(h http.Header) {
 	for i, s := range who.Scopes {
 		scopes[i] = visible(s)
 	}
-	set := func(name, value string) {
-		if value != "" {
-			h[name] = []string{value}
+	values := []string{visible(who.User), visible(who.Email), strings.Join(scopes, " "), visible(who.ClientID), visible(who.Subject)}
+	for i, name := range []string{names.user, names.email, names.scopes, names.client, names.subject} {
+		if values[i] != "" {
+			h[name] = values[i : i+1 : i+1]
 		}
 	}
-	set(names.user, visible(who.User))
-	set(names.email, visible(who.Email))
-	set(names.scopes, strings.Join(scopes, " "))
-	set(names.client, visible(who.ClientID))
-	set(names.subject, visible(who.Subject))
 }
 
 // visible percent-encodes all but visible ASCII, and the percent sign itself, so

@@ -12,6 +12,7 @@ import (
 // snapshot is every instance at one moment. It is immutable.
 type snapshot struct {
 	world     *site.World
+	signIn    [2]string // origins of the sign-in host: over HTTPS, over plain HTTP
 	instances map[*site.Host]*instance
 }
 
@@ -27,6 +28,7 @@ func (s *snapshot) find(name string) *instance {
 // connections to targets. It is immutable; a change of the host makes another.
 type instance struct {
 	host     *site.Host
+	origins  [2]string          // of a host that is no wildcard: over HTTPS, over plain HTTP
 	own      *target            // the proxy's own target
 	targets  map[string]*target // those of its routes, by value
 	request  []customHeader     // to targets
@@ -39,23 +41,24 @@ type instance struct {
 // compile makes w's snapshot, keeping the instances of hosts that have not
 // changed, and lists those that it replaces.
 func (e *Edge) compile(w *site.World, old *snapshot) (next *snapshot, retired []*instance) {
-	next = &snapshot{world: w, instances: make(map[*site.Host]*instance, w.Len())}
+	o := w.Origins
+	next = &snapshot{world: w, instances: make(map[*site.Host]*instance, w.Len()), signIn: [2]string{o.SignIn(true), o.SignIn(false)}}
 	for _, host := range w.Hosts() {
 		in := old.instances[host]
-		if in == nil {
-			in = e.newInstance(host)
+		if in == nil || old.world.Origins != o {
+			in = e.newInstance(host, o)
 		}
 		next.instances[host] = in
 	}
 	for host, in := range old.instances {
-		if next.instances[host] == nil {
+		if next.instances[host] != in {
 			retired = append(retired, in)
 		}
 	}
 	return next, retired
 }
 
-func (e *Edge) newInstance(host *site.Host) *instance {
+func (e *Edge) newInstance(host *site.Host, o site.Origins) *instance {
 	p := &host.Proxy
 	prefix := p.AuthHeaderPrefix
 	if prefix == "" {
@@ -65,7 +68,7 @@ func (e *Edge) newInstance(host *site.Host) *instance {
 		host: host, targets: make(map[string]*target),
 		request: compileHeaders(p.CustomHeaders), response: compileHeaders(p.CustomResponseHeaders),
 		prefix: strings.ToLower(prefix), identity: namesUnder(prefix),
-		dialer: e.newDialer(p),
+		dialer: e.newDialer(p), origins: [2]string{o.Of(p.Hostname, true), o.Of(p.Hostname, false)},
 	}
 	in.own = e.newTarget(in, p.TargetURL)
 	for _, r := range host.Routes() {

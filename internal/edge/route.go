@@ -79,7 +79,7 @@ func (x *exchange) challenged() bool {
 	}
 	x.visit.Name, _ = hostName(x.r.Host)
 	x.scrub()
-	h.ServeHTTP(x.w, x.r.WithContext(site.WithVisit(x.r.Context(), &x.visit)))
+	h.ServeHTTP(x.w, x.r.WithContext(site.WithVisit(x.ctx, &x.visit)))
 	return true
 }
 
@@ -128,11 +128,25 @@ func (x *exchange) settle() {
 	v := &x.visit
 	v.Host = x.inst.host
 	x.w.custom = true
-	local := !v.Secure && v.Loopback && site.UnderLocalhost(v.Name)
-	v.Origin = x.snap.world.Origins.Of(v.Name, !local)
-	signIn := x.snap.world.Origins.SignInName()
-	v.SignIn = x.snap.world.Origins.SignIn(!local || !site.UnderLocalhost(signIn))
+	scheme := overTLS
+	if !v.Secure && v.Loopback && site.UnderLocalhost(v.Name) {
+		scheme = inClear
+	}
+	v.Origin = x.inst.origins[scheme]
+	if v.Name != v.Host.Proxy.Hostname {
+		v.Origin = x.snap.world.Origins.Of(v.Name, scheme == overTLS)
+	}
+	if !site.UnderLocalhost(x.snap.world.Origins.BaseDomain) {
+		scheme = overTLS
+	}
+	v.SignIn = x.snap.signIn[scheme]
 }
+
+// Places in the pairs of origins that snapshots and instances keep.
+const (
+	overTLS = 0
+	inClear = 1
+)
 
 // encrypted applies what a host asks of plain HTTP.
 func (x *exchange) encrypted() bool {
