@@ -173,20 +173,23 @@ func (c *Control) EndSession(ctx context.Context, in SessionName) (Done, error) 
 type ProtectedHost struct {
 	Hostname    string `json:"proxy_hostname"`
 	AuthEnabled bool   `json:"auth_enabled"`
-	AuthMode    string `json:"auth_mode"`
+	AuthMode    string `json:"auth_mode,omitempty" jsonschema:"for administrators"`
 	Issuer      string `json:"issuer,omitempty" jsonschema:"empty for wildcards, whose names have one each"`
 	Resource    string `json:"resource,omitempty"`
 }
 
 // ListProtectedHosts answers the hosts that the authorization server speaks for.
-func (c *Control) ListProtectedHosts(_ context.Context, in Paging) (Page[ProtectedHost], error) {
-	hosts := []ProtectedHost{}
+func (c *Control) ListProtectedHosts(ctx context.Context, in Paging) (Page[ProtectedHost], error) {
+	hosts, full := []ProtectedHost{}, c.admin(ctx)
 	for _, host := range c.world().Hosts() {
 		if host.Protected() || host.Role != site.Ordinary {
 			status := ProxyStatus{Hostname: host.Proxy.Hostname, Origins: c.origins(host.Proxy)}
 			c.describe(&status, host)
-			hosts = append(hosts, ProtectedHost{Hostname: host.Proxy.Hostname, AuthEnabled: host.Proxy.AuthEnabled, AuthMode: host.Proxy.AuthMode,
-				Issuer: status.Issuer, Resource: status.Resource})
+			view := ProtectedHost{Hostname: host.Proxy.Hostname, AuthEnabled: host.Proxy.AuthEnabled, Issuer: status.Issuer, Resource: status.Resource}
+			if full {
+				view.AuthMode = host.Proxy.AuthMode
+			}
+			hosts = append(hosts, view)
 		}
 	}
 	return pageOf(in, hosts, func(h ProtectedHost) string { return h.Hostname })

@@ -37,7 +37,7 @@ func TestProxiesAreTakenAsTheyAreMeant(t *testing.T) {
 		`{"auth_required_groups":["org","org/team"]}`, `{"resource_custom_metadata":{"resource_name":"x","x":{"y":[1]}}}`, `{"oauth_server_custom_metadata":{"service_documentation":"https://x"}}`,
 		`{"github_client_id":"Iv1.a","github_client_secret":"s"}`, `{"connect_timeout":2.5,"request_timeout":0}`, `{"upgrade_protocols":["foo"]}`, `{"tls_mode":"passthrough","target_url":"https://10.0.0.1:8443"}`,
 		`{"disabled_routes":["token","register"],"route_mode":"none"}`, `{"mcp_enabled":true}`, `{"target_url":"http://169.254.1.1","allow_link_local":true}`, `{"auth_allowed_origins":["https://a.example","http://b:8080"]}`,
-		`{"resource_override_backend":false}`, `{"redirect_https":true}`, `{"auth_realm":"my realm"}`, `{"oauth_server_grant_types":["authorization_code"],"oauth_server_token_auth_methods":["none"]}`,
+		`{"redirect_https":true}`, `{"auth_realm":"my realm"}`, `{"oauth_server_grant_types":["authorization_code"],"oauth_server_token_auth_methods":["none"]}`,
 	} {
 		fields = strings.Replace(fields, `,"/a b".replace`, "", 1)
 		p, err := patched(t, good(), fields)
@@ -71,6 +71,9 @@ func TestProxiesAreRefusedByFieldAndRule(t *testing.T) {
 		{`{"lb_policy":"sticky"}`, "lb_policy", "not supported"},
 		{`{"cert_name":"x"}`, "cert_name", "not supported"},
 		{`{"health_path":"/h"}`, "health_path", "not supported"},
+		{`{"resource_override_backend":false}`, "resource_override_backend", "not supported"},
+		{`{"resource_stateful":true}`, "resource_stateful", "not supported"},
+		{`{"resource_versions":["2025-11-25"]}`, "resource_versions", "not supported"},
 		{`{"mcp_tools":[{"tools":["*"],"action":"deny"}]}`, "mcp_tools", "not supported"},
 		{`{"tls_mode":"raw"}`, "tls_mode", "terminate"},
 		{`{"tls_mode":"passthrough","auth_enabled":true}`, "auth_enabled", "passthrough"},
