@@ -113,11 +113,11 @@ func (a *app) connectLocal(settings *config.Client) (*connection, error) {
 	if a.flags.token != "" {
 		return nil, usage("--local and --token are two ways to say who you are: choose one")
 	}
-	key, err := localauth.Load(settings.DataDir)
+	conn, err := a.localDoor(settings)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := a.localDoor(settings)
+	key, err := localauth.Load(settings.DataDir)
 	if err != nil {
 		return nil, err
 	}

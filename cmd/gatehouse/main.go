@@ -93,6 +93,8 @@ func (a *app) sentence(err error) string {
 		said = e.Error()
 	}
 	switch {
+	case e.Kind == fault.Unauthenticated && a.flags.local:
+		said += " (--local counts at this machine's direct door and socket only)"
 	case e.Kind == fault.Unauthenticated && !strings.Contains(said, "oauth login") && !a.serving:
 		said += " (run `gatehouse oauth login`)"
 	case e.RetryAfter > 0:

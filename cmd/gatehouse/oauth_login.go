@@ -154,7 +154,7 @@ func (a *app) whoami(ctx context.Context, conn *connection, pair client.Pair) er
 func (a *app) prompt(p client.Prompt) {
 	_, _ = fmt.Fprintf(a.err, "Open  %s\nand enter the code  %s\n", render.Clean(p.URL), render.Clean(p.Code))
 	if !p.Expires.IsZero() {
-		_, _ = fmt.Fprintf(a.err, "It is valid for %s. Waiting …\n", time.Until(p.Expires).Round(time.Minute))
+		_, _ = fmt.Fprintf(a.err, "It is valid for %.0f minutes. Waiting …\n", time.Until(p.Expires).Minutes())
 	}
 	if a.hasBrowser() {
 		openBrowser(first(p.Full, p.URL))

@@ -57,7 +57,7 @@ func (a *app) oauthEvents() *cobra.Command {
 	var q journal.Query
 	c := a.command(verb{
 		use: "events (--ip A | --user U | --proxy H)", short: "Show what the authorization server did for an address, a person or a host",
-		example: "  gatehouse oauth events --user octocat\n  gatehouse oauth events --ip 192.0.2.7 --hours 1",
+		example: "  gatehouse oauth events --user octocat\n  gatehouse oauth events --ip 192.0.2.7 --hours 1\n  gatehouse oauth events --proxy app.example.com",
 		run: func(ctx context.Context, _ []string) error {
 			operation := "get_oauth_events_by_ip"
 			switch {

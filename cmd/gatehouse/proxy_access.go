@@ -66,7 +66,7 @@ func (a *app) authSet(word string) *cobra.Command {
 func (a *app) authDisable() *cobra.Command {
 	var force, forget bool
 	c := a.command(verb{
-		use: "disable HOST [flags]", short: "Let everyone in on a host", example: "  gatehouse proxy auth disable app.example.com --force",
+		use: "disable HOST [flags]", short: "Let everyone in on a host", example: "  gatehouse proxy auth disable app.example.com --force\n  gatehouse proxy auth disable app.example.com --forget --force",
 		args: cobra.ExactArgs(1), complete: a.hosts(),
 		run: func(ctx context.Context, args []string) error {
 			if err := a.confirm(ctx, force, "Open "+args[0]+" to everyone?"); err != nil {
