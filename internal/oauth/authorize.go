@@ -186,6 +186,11 @@ var errorPage = template.Must(template.New("error").Parse(`<!doctype html>
 <body><h1>Sign-in stopped</h1><p>{{.Description}}.</p><p><small>{{.Code}}</small></p></body></html>
 `))
 
+// signInPage sends a browser on that comes by way of another proxy.
+var signInPage = template.Must(template.New("signin").Parse(`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Sign in</title></head><body><p><a href="{{.}}">Sign in</a></p></body></html>
+`))
+
 func writeErrorPage(w http.ResponseWriter, e *Error) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")

@@ -280,7 +280,7 @@ func (j *judge) sameOrigin() bool {
 }
 
 func upgrades(r *http.Request) bool {
-	return len(r.Header["Upgrade"]) > 0 || r.Method == http.MethodConnect || r.Header.Get(":protocol") != ""
+	return len(r.Header["Upgrade"]) > 0 || r.Method == http.MethodConnect || len(r.Header[":protocol"]) > 0 || len(r.Header["Sec-Websocket-Key"]) > 0
 }
 
 // mcpOrigin refuses other websites' scripts at an MCP endpoint, and lets CORS

@@ -58,6 +58,7 @@ func (s *Server) mount() http.Handler {
 		pathRevoke:     {methods: post, cors: true, action: "revoke", serve: (*Server).revokeToken},
 		pathIntrospect: {methods: post, action: "introspect", serve: (*Server).introspect},
 		pathDeviceCode: {methods: post, limit: s.limits.device, action: "device_code", serve: (*Server).deviceCode},
+		pathVerify:     {methods: []string{http.MethodGet, http.MethodHead, http.MethodPost}, action: "verify", serve: (*Server).forwardAuth},
 		pathJWKS:       {methods: get, cors: true, serve: (*Server).jwks},
 	}
 	below := map[string]endpoint{
@@ -79,7 +80,7 @@ func (s *Server) mount() http.Handler {
 			}
 		}
 		if !ok || !v.Path.Plain {
-			notFound(w)
+			errNoEndpoint().write(w)
 			return
 		}
 		s.answer(r.Context(), e, &request{Request: r, visit: v, place: s.placeOf(v), w: w})
@@ -149,8 +150,4 @@ func preflight(r *request, methods []string) {
 
 func printable(s string) bool {
 	return !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c > '~' })
-}
-
-func notFound(w http.ResponseWriter) {
-	(&Error{Code: "not_found", Description: "There is nothing at this address", Status: http.StatusNotFound}).write(w)
 }
