@@ -1,12 +1,9 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
-	"io"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -178,39 +175,6 @@ func (d *Direct) admit(w http.ResponseWriter, r *http.Request, v *site.Visit) (*
 	return r.WithContext(ctx), nil
 }
 
-// local admits the machine's administrator by signature: from loopback or the
-// unix socket, and for the API alone.
-func (d *Direct) local(w http.ResponseWriter, r *http.Request, v *site.Visit) error {
-	switch {
-	case d.Local == nil:
-		return fault.New(fault.Unauthenticated, "this Gatehouse takes no local signatures")
-	case !v.Loopback && !d.Socket:
-		return fault.New(fault.Unauthenticated, "local signatures count on this machine's loopback addresses and its socket only")
-	case v.Target() != site.InternalAPI:
-		return fault.New(fault.Unauthenticated, "local signatures are for the API")
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if _, long := errors.AsType[*http.MaxBytesError](err); long {
-		return fault.New(fault.TooLarge, "the body is larger than %d bytes", maxBody)
-	}
-	if err != nil {
-		return fault.Wrap(fault.Malformed, err, "the body could not be read")
-	}
-	if err := d.Local.Verify(r, body); err != nil {
-		return err
-	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	v.Verdict = site.Verdict{Step: 9, Reason: "local", Principal: machine()}
-	return nil
-}
-
-// machine is the machine's administrator.
-func machine() *principal.Principal {
-	now := time.Now()
-	return &principal.Principal{Subject: "local", User: "local", Name: "machine administrator", Scopes: []string{principal.ScopeAdmin},
-		AuthType: principal.Local, IssuedAt: now, AuthTime: now}
-}
-
 // refuse writes what the gate decided.
 func refuse(w http.ResponseWriter, v *site.Visit) {
 	status := http.StatusForbidden
@@ -229,59 +193,3 @@ func refuse(w http.ResponseWriter, v *site.Visit) {
 	p.RequestID = v.RequestID
 	p.WriteTo(w)
 }
-
-func result(v site.Verdict) string {
-	switch {
-	case !v.Allowed():
-		return "denied"
-	case v.Principal == nil:
-		return "public"
-	}
-	return "allowed"
-}
-
-func (d *Direct) record(v *site.Visit, r *http.Request, out *counted, started time.Time) {
-	if d.Recorder == nil {
-		return
-	}
-	e := &journal.Entry{Kind: journal.Request, RequestID: v.RequestID, Proxy: v.Name, Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery,
-		AuthResult: result(v.Verdict), Status: out.status, Duration: float64(time.Since(started).Microseconds()) / 1000, BytesOut: out.bytes, AuthReason: v.Verdict.Reason,
-		UserAgent: r.UserAgent(), Protocol: r.Proto, Target: "direct"}
-	if v.Client.IsValid() {
-		e.ClientIP = v.Client.String()
-	}
-	if v.Route != nil {
-		e.RouteID = v.Route.ID
-	}
-	if p := v.Verdict.Principal; p != nil {
-		e.User, e.ClientID, e.Scopes, e.AuthType = p.User, p.ClientID, slices.Clone(p.Scopes), p.AuthType
-	}
-	d.Recorder.Write(e)
-}
-
-// counted remembers what was answered.
-type counted struct {
-	http.ResponseWriter
-	status int
-	bytes  int64
-	wrote  bool
-}
-
-// WriteHeader notes the first final status.
-func (c *counted) WriteHeader(status int) {
-	if !c.wrote && status >= 200 {
-		c.status, c.wrote = status, true
-	}
-	c.ResponseWriter.WriteHeader(status)
-}
-
-// Write counts bytes.
-func (c *counted) Write(p []byte) (int, error) {
-	c.wrote = true
-	n, err := c.ResponseWriter.Write(p)
-	c.bytes += int64(n)
-	return n, err
-}
-
-// Unwrap is for http.ResponseController, which flushes streams.
-func (c *counted) Unwrap() http.ResponseWriter { return c.ResponseWriter }
