@@ -94,7 +94,7 @@ func forgedIdentity(t *testing.T, s *server, _ *tap) {
 			req.Trailer[name] = []string{value}
 		}
 	}
-	res, err := s.trusting().Do(req)
+	res, err := s.stranger().c.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -343,7 +343,7 @@ func hostileAnswers(t *testing.T, s *server, backend *tap) {
 	cookies := []string{"Set-Cookie: __Host-gatehouse=evil; Path=/; Secure; HttpOnly", "Set-Cookie: gatehouse=evil; Path=/", "Set-Cookie:  __host-gatehouse =evil",
 		"Set-Cookie: __Host-gatehouse-browser=evil; Path=/; Secure", "Set-Cookie: __Host-gatehouse-start=evil; Path=/; Secure", "Set-Cookie: gatehouse-once=evil", "Set-Cookie: theme=dark; Path=/"}
 	backend.says(func(*http.Request) string { return ok("text/plain", "hello", cookies...) })
-	for _, c := range []*http.Client{s.trusting(), s.client()} {
+	for _, c := range []*http.Client{s.stranger().c, s.client()} {
 		at := s.url("open.localhost", "/")
 		if c.Transport.(*http.Transport).TLSClientConfig == nil {
 			at = strings.Replace(s.HTTP, "localhost", "open.localhost", 1) + "/"
@@ -445,7 +445,7 @@ func headLimits(t *testing.T, s *server, _ *tap) {
 	for i := range 20 {
 		req.Header.Set(fmt.Sprintf("X-Filler-%d", i), strings.Repeat("a", 8<<10))
 	}
-	if res, err := s.trusting().Do(req); err == nil {
+	if res, err := s.stranger().c.Do(req); err == nil {
 		res.Body.Close()
 		if res.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 			t.Errorf("160 KiB of headers by HTTP/2: %d, want 431", res.StatusCode)

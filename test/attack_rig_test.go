@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/cookiejar"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -169,6 +170,20 @@ func (s *server) trusted() *x509.CertPool {
 	return pool
 }
 
+// stranger is a person with a new browser.
+func (s *server) stranger() *person {
+	s.t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	c := s.client()
+	c.Jar = jar
+	c.Transport = &http.Transport{DialContext: loopback, ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: s.trusted()}}
+	s.t.Cleanup(c.CloseIdleConnections)
+	return &person{s, c}
+}
+
 func (w *wire) send(text string) {
 	w.t.Helper()
 	if _, err := io.WriteString(w.conn, text); err != nil {
@@ -259,7 +274,7 @@ type oauthClient struct {
 // register makes a public client at the issuer of a host.
 func (s *server) register(t *testing.T, host, redirect string) *oauthClient {
 	t.Helper()
-	c := &oauthClient{t: t, s: s, c: s.trusting(), issuer: s.url(host, ""), redirect: redirect, verifier: random()}
+	c := &oauthClient{t: t, s: s, c: s.stranger().c, issuer: s.url(host, ""), redirect: redirect, verifier: random()}
 	got := ask(t, c.c, "POST", c.issuer+"/register", `{"client_name":"attack","redirect_uris":["`+redirect+`"],"token_endpoint_auth_method":"none"}`, "Content-Type: application/json")
 	if got.StatusCode != http.StatusCreated {
 		t.Fatalf("register: %d %s", got.StatusCode, got.Body)
