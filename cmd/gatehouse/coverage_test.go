@@ -35,8 +35,8 @@ func words(line string) []string {
 	var all []string
 	for line = strings.TrimSpace(line); line != ""; line = strings.TrimSpace(line) {
 		var word string
-		switch {
-		case line[0] == '\'' || line[0] == '"':
+		switch line[0] {
+		case '\'', '"':
 			word, line, _ = strings.Cut(line[1:], line[:1])
 		default:
 			word, line, _ = strings.Cut(line, " ")

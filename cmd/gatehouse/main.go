@@ -90,7 +90,7 @@ func (a *app) sentence(err error) string {
 	}
 	said := e.Message()
 	if a.serving && e.Cause != nil {
-		said = e.Error()
+		said = strings.ReplaceAll(e.Error(), "\n", "; ")
 	}
 	switch {
 	case e.Kind == fault.Unauthenticated && a.flags.local:

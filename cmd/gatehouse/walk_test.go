@@ -301,6 +301,7 @@ func TestTokensAreRenewedOnceAcrossInvocations(t *testing.T) {
 		t.Fatal("a token that ends within a minute was not renewed")
 	}
 	h.must("oauth", "refresh")
+	pairOfTheEnvironment(t, h)
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
@@ -310,6 +311,38 @@ func TestTokensAreRenewedOnceAcrossInvocations(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// pairOfTheEnvironment hands the pair that is kept to another home's environment,
+// which must renew it once and find the new one from then on.
+func pairOfTheEnvironment(t *testing.T, h *home) {
+	t.Helper()
+	book, err := client.Credentials{Path: credentialsOf(h)}.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pair := range book.Profiles["default"] {
+		other := newHome(t, "API_URL="+apiOf(t, h), "OAUTH_ACCESS_TOKEN="+pair.Access, "OAUTH_REFRESH_TOKEN="+pair.Refresh)
+		for !client.Given(pair.Access, pair.Refresh).Due(time.Now()) {
+			time.Sleep(50 * time.Millisecond)
+		}
+		for range 2 {
+			other.must("oauth", "status")
+		}
+		kept, err := client.Credentials{Path: credentialsOf(other)}.Read()
+		if fresh, ok := kept.Renewed[client.HashPair(pair.Access, pair.Refresh)]; err != nil || !ok || fresh.Access == pair.Access {
+			t.Errorf("the environment's pair was not renewed and kept: %+v, %v", kept, err)
+		}
+	}
+}
+
+func apiOf(t *testing.T, h *home) string {
+	t.Helper()
+	l, err := listenfile.Read(getenv(h.env, "DATA_DIR"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l.HTTP
 }
 
 func TestTheMachinesAdministratorNeedsNoAccount(t *testing.T) {
@@ -332,6 +365,7 @@ func TestTheMachinesAdministratorNeedsNoAccount(t *testing.T) {
 	if r := stranger.run("--local", "--url", l.Direct, "proxy", "list"); r.code == exitOK {
 		t.Error("--local worked without the key")
 	}
+	h.must("oauth", "register", "--url", l.Direct, "--name", "Reports", "--redirect-uri", "https://reports.example.com/callback") // the sign-in host's, by TLS
 	if out := h.must("healthcheck"); out != "healthy\n" {
 		t.Errorf("healthcheck printed %q", out)
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mattn/go-runewidth"
 )
@@ -60,10 +61,11 @@ func (p *Printer) object(answer json.RawMessage, v View) error {
 
 // guess is how a member is shown whose style nobody named.
 func guess(m Member) Column {
+	_, notTime := time.Parse(time.RFC3339, Text(m.Value))
 	switch {
 	case string(m.Value) == "true" || string(m.Value) == "false":
 		return Column{As: YesNo}
-	case strings.HasSuffix(m.Name, "_at"):
+	case notTime == nil:
 		return Column{As: When}
 	case strings.HasSuffix(m.Name, "_seconds"):
 		return Column{As: Age}
