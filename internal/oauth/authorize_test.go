@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"gatehouse/internal/fault"
@@ -263,14 +264,25 @@ func TestPagesOnAHostAnswerForThatHostAlone(t *testing.T) {
 	}
 }
 
-func TestHandlesExpireAndAreBounded(t *testing.T) {
-	r := newRig(t, func(o *Options) { o.SessionTimeout = time.Second })
-	client := r.registered(appOrigin)
-	handle := r.handleOf(r.ask(http.MethodGet, appOrigin+"/authorize?"+authorizeQuery(client).Encode(), ""))
-	eventually(t, "the handle expires", func() bool { _, err := r.Pending(r.pages(), handle); return fault.Is(err, fault.NotFound) })
+func TestHandlesExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		client := r.registered(appOrigin)
+		handle := r.handleOf(r.ask(http.MethodGet, appOrigin+"/authorize?"+authorizeQuery(client).Encode(), ""))
+		time.Sleep(10*time.Minute - time.Second)
+		if _, err := r.Pending(r.pages(), handle); err != nil {
+			t.Errorf("before ten minutes: %v", err)
+		}
+		time.Sleep(2 * time.Second)
+		if _, err := r.Pending(r.pages(), handle); !fault.Is(err, fault.NotFound) {
+			t.Errorf("after ten minutes: %v", err)
+		}
+	})
+}
 
-	r = newRig(t)
-	client = r.registered(appOrigin)
+func TestHandlesOfOneAddressAreBounded(t *testing.T) {
+	r := newRig(t)
+	client := r.registered(appOrigin)
 	handles := make([]string, flightEach+1)
 	for i := range handles {
 		handles[i] = r.handleOf(r.ask(http.MethodGet, appOrigin+"/authorize?"+authorizeQuery(client).Encode(), ""))

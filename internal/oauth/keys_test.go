@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"gatehouse/internal/site"
@@ -139,6 +140,10 @@ func segmentOf(token string) string {
 }
 
 func TestRevokingTheKeysEndsWhatTheySigned(t *testing.T) {
+	synctest.Test(t, revokingTheKeysEndsWhatTheySigned)
+}
+
+func revokingTheKeysEndsWhatTheySigned(t *testing.T) {
 	r := newRig(t)
 	other := r.node()
 	token, refresh, client := r.tokens(appOrigin, person("alice"), "user")
@@ -155,7 +160,7 @@ func TestRevokingTheKeysEndsWhatTheySigned(t *testing.T) {
 	if opens(r) != "token_revoked" {
 		t.Error(opens(r))
 	}
-	eventually(t, "the other node forgets the key", func() bool { return opens(other) != "allowed" })
+	within(t, "the other node forgets the key", func() bool { return opens(other) != "allowed" })
 	if a := r.refresh(appOrigin, client, refresh); a.StatusCode != http.StatusOK {
 		t.Errorf("refresh: %s", a.body)
 	}
