@@ -2,15 +2,12 @@ package main
 
 import (
 	"context"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"gatehouse/cmd/gatehouse/internal/render"
 	"gatehouse/internal/api/client"
-	"gatehouse/internal/control"
 	"gatehouse/internal/journal"
 )
 
@@ -50,54 +47,6 @@ func logColumns() []render.Column {
 		{Title: "STATUS", Field: "status", As: render.Status, Width: 6}, {Title: "TOOK", Field: "duration_ms", As: render.Millis, Width: 8},
 		{Title: "PATH", Field: "path|object|message", Width: 40}, {Title: "WHY", Field: "error|auth_reason"},
 	}
-}
-
-// filters are the flags that every search takes.
-type filters struct {
-	query        journal.Query
-	since, until string
-}
-
-func (f *filters) bind(s *pflag.FlagSet, but string) {
-	q := &f.query
-	for _, flag := range []struct {
-		into        *string
-		name, usage string
-	}{
-		{&q.Proxy, "proxy", "only this host"}, {&q.IP, "ip", "only this client's address"}, {&q.User, "user", "only this person"},
-		{&q.Client, "client", "only this OAuth client"}, {&q.Status, "status", "only this status, like 404 or 4xx"}, {&q.Method, "method", "only this method"},
-		{&q.Path, "path", "only this path, or with * what begins so"}, {(*string)(&q.Kind), "kind", "only request, oauth, mcp, audit or system"},
-		{&f.since, "since", "from this time on, like 2026-01-02T15:04:05Z"}, {&f.until, "until", "up to this time"},
-		{&q.Cursor, "cursor", "where the last page ended"},
-	} {
-		if flag.name != but {
-			s.StringVar(flag.into, flag.name, "", flag.usage)
-		}
-	}
-	s.Float64Var(&q.Hours, "hours", usualHours, "how many hours back")
-	s.IntVar(&q.Limit, "limit", 0, "entries at most (default 100)")
-}
-
-// complete is the query that the flags mean.
-func (f *filters) complete() (journal.Query, error) {
-	q := f.query
-	for _, t := range []struct {
-		flag, text string
-		into       *time.Time
-	}{{"since", f.since, &q.Since}, {"until", f.until, &q.Until}} {
-		if t.text == "" {
-			continue
-		}
-		at, err := time.Parse(time.RFC3339, t.text)
-		if err != nil {
-			return q, usage("--%s %q: write it as 2026-01-02T15:04:05Z", t.flag, t.text)
-		}
-		*t.into = at
-	}
-	if f.since != "" {
-		q.Hours = 0
-	}
-	return q, nil
 }
 
 // logVerb is one search with at most one value of its own.
@@ -140,29 +89,6 @@ func (a *app) completeLog(c *cobra.Command, v logVerb) {
 		return
 	}
 	a.flagNames(c, "proxy", "list_proxies", "proxy_hostname")
-}
-
-// parameter is the query's parameter of that name.
-func parameter(q *journal.Query, name string) *string {
-	switch name {
-	case "ip":
-		return &q.IP
-	case "proxy":
-		return &q.Proxy
-	case "user":
-		return &q.User
-	case "client":
-		return &q.Client
-	case "session":
-		return &q.Session
-	case "method":
-		return &q.Method
-	case "status":
-		return &q.Status
-	case "path":
-		return &q.Path
-	}
-	return &q.Q
 }
 
 func (a *app) logSearch() *cobra.Command {
@@ -251,71 +177,5 @@ func (a *app) logFollow() *cobra.Command {
 	})
 	bindFollow(c.Flags(), &f.query)
 	a.completeLog(c, logVerb{})
-	return c
-}
-
-// bindFollow are the filters that make sense for what has not happened yet.
-func bindFollow(s *pflag.FlagSet, q *journal.Query) {
-	all := pflag.NewFlagSet("", pflag.ContinueOnError)
-	f := filters{}
-	f.bind(all, "")
-	for _, name := range []string{"proxy", "ip", "user", "client", "status", "method", "path"} {
-		s.StringVar(parameter(q, name), name, "", all.Lookup(name).Usage)
-	}
-	s.StringVar((*string)(&q.Kind), "kind", "", all.Lookup("kind").Usage)
-	s.BoolVar(&q.Errors, "errors", false, "only what failed")
-}
-
-func (a *app) logClear() *cobra.Command {
-	var force bool
-	c := a.command(verb{
-		use: "clear [flags]", short: "Forget all entries but those of changes", example: "  gatehouse log clear --force",
-		run: func(ctx context.Context, _ []string) error {
-			if err := a.confirm(ctx, force, "Forget all log entries but those of changes?"); err != nil {
-				return err
-			}
-			return a.call(ctx, "clear_logs", control.Nothing{}, done("the log is empty, but for changes"))
-		},
-	})
-	bindForce(c.Flags(), &force)
-	return c
-}
-
-func (a *app) logTest() *cobra.Command {
-	var in control.TestLog
-	c := a.command(verb{
-		use: "test [flags]", short: "Write one entry, to see whether entries arrive", example: "  gatehouse log test --message hello",
-		run: func(ctx context.Context, _ []string) error { return a.call(ctx, "test_logs", in, done("written")) },
-	})
-	c.Flags().StringVar(&in.Message, "message", "", "text of the entry")
-	return c
-}
-
-// logLevel shows the levels of the process log without an argument, sets one
-// with it, and puts them back with --reset.
-func (a *app) logLevel() *cobra.Command {
-	var component string
-	var reset bool
-	levels := []string{"TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}
-	c := a.command(verb{
-		use: "level [LEVEL] [flags]", short: "Show or change from which level on the process log writes",
-		example: "  gatehouse log level\n  gatehouse log level DEBUG --component edge\n  gatehouse log level --reset",
-		args:    cobra.MaximumNArgs(1), complete: cobra.FixedCompletions(levels, cobra.ShellCompDirectiveNoFileComp),
-		run: func(ctx context.Context, args []string) error {
-			switch {
-			case reset && len(args) == 0:
-				return a.call(ctx, "reset_log_level", control.ResetLogLevel{Component: component}, render.View{})
-			case reset:
-				return usage("give a level or --reset, not both")
-			case len(args) == 1:
-				return a.call(ctx, "set_log_level", control.SetLogLevel{Level: args[0], Component: component}, render.View{})
-			case component != "":
-				return usage("say which level %s is to have", strconv.Quote(component))
-			}
-			return a.call(ctx, "get_log_level", control.Nothing{}, render.View{})
-		},
-	})
-	c.Flags().StringVar(&component, "component", "", "only this part of the program, like edge or oauth")
-	c.Flags().BoolVar(&reset, "reset", false, "back to what the configuration says")
 	return c
 }
