@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // connInfo is what is known of one connection. It is complete before the first
@@ -85,16 +84,6 @@ type peekConn struct {
 
 // errPeekLimit says that a client sent more than it may before it made itself understood.
 var errPeekLimit = errors.New("more bytes than allowed")
-
-// peek waits until at least n bytes are in p.head.
-func (p *peekConn) peek(n int) error {
-	for len(p.head) < n {
-		if err := p.more(n); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // more reads once, up to what makes p.head limit bytes long.
 func (p *peekConn) more(limit int) error {
@@ -203,6 +192,3 @@ func contains(networks []netip.Prefix, a netip.Addr) bool {
 	}
 	return false
 }
-
-// aLongTimeAgo as a deadline ends a read or write at once.
-func aLongTimeAgo() time.Time { return time.Unix(1, 0) }

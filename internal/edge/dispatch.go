@@ -69,21 +69,20 @@ func (e *Edge) dispatchTLS(p *peekConn) {
 		e.drop(p, err)
 		return
 	}
-	if hello.acme {
-		e.handshake(p)
-		return
-	}
 	name, _ := hostName(hello.name)
 	p.info.sni = name
 	in := e.reachable(name, p.info)
+	passes := in != nil && in.host.Proxy.TLSMode == site.TLSPassthrough
 	switch {
+	case passes:
+		e.passthrough(p, in)
+	case hello.acme: // also for names that nobody knows yet
+		e.handshake(p, e.acme)
 	case hello.name != "" && in == nil:
 		_, _ = p.Write(unrecognizedName)
 		e.drop(p, errUnknownName)
-	case in != nil && in.host.Proxy.TLSMode == site.TLSPassthrough:
-		e.passthrough(p, in)
 	default:
-		e.handshake(p)
+		e.handshake(p, e.tls)
 	}
 }
 
@@ -110,8 +109,8 @@ func (e *Edge) reachable(name string, info *connInfo) *instance {
 }
 
 // handshake ends TLS and hands the connection on.
-func (e *Edge) handshake(p *peekConn) {
-	c := tls.Server(p, e.tls)
+func (e *Edge) handshake(p *peekConn, config *tls.Config) {
+	c := tls.Server(p, config)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*e.HeadTimeout)
 	defer cancel()
 	_ = p.SetReadDeadline(time.Time{})
@@ -120,7 +119,7 @@ func (e *Edge) handshake(p *peekConn) {
 		return
 	}
 	state := c.ConnectionState()
-	if state.NegotiatedProtocol == acmeProtocol {
+	if config == e.acme {
 		_ = c.Close() // the handshake was all that the validation wanted
 		return
 	}
@@ -133,7 +132,7 @@ func (e *Edge) handshake(p *peekConn) {
 // net/http wants it, HTTP/1 behind the strict check.
 func (e *Edge) serve(p *peekConn, c *tls.Conn) {
 	_ = p.SetReadDeadline(time.Time{})
-	ok := false
+	var ok bool
 	switch {
 	case c == nil:
 		ok = e.handoff.give(newStrictConn(p, p.info, e.HeadTimeout))
@@ -164,12 +163,9 @@ func (e *Edge) admitPeer(p *peekConn) bool {
 	return true
 }
 
-// tlsConfig serves every host: the certificate is chosen for each handshake.
-func (e *Edge) tlsConfig() *tls.Config {
-	c := &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		NextProtos: []string{"h2", "http/1.1", acmeProtocol},
-	}
+// tlsConfig serves every name: the certificate is chosen for each handshake.
+func (e *Edge) tlsConfig(protocols ...string) *tls.Config {
+	c := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: protocols}
 	c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		e.choose(hello) // also where a session is resumed: the name's present certificate counts
 		return nil, nil //nolint:nilnil // nil stands for the config that is being asked

@@ -11,6 +11,7 @@
 package edge
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -48,9 +49,9 @@ type Options struct {
 	// request is over for the edge; the call must not wait.
 	TokenInClear func(v *site.Visit, token string)
 
-	TrustedProxies []netip.Prefix // whose PROXY header and forwarding headers are believed
-	LocalhostPeers []netip.Prefix // who may reach names under localhost; nil: loopback
-	OwnListeners   []netip.AddrPort
+	TrustedProxies []netip.Prefix   // whose PROXY header and forwarding headers are believed
+	LocalhostPeers []netip.Prefix   // who may reach names under localhost; nil: loopback
+	OwnListeners   []netip.AddrPort // further addresses of ours that no target may lead to
 
 	ConnectTimeout  time.Duration // to a target; 30 s
 	ResponseTimeout time.Duration // until a target's response headers; 120 s
@@ -70,20 +71,13 @@ func (o *Options) setDefaults() {
 	if o.LocalhostPeers == nil {
 		o.LocalhostPeers = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	}
-	for d, fallback := range map[*time.Duration]time.Duration{
-		&o.ConnectTimeout: 30 * time.Second, &o.ResponseTimeout: 120 * time.Second, &o.HeadTimeout: 5 * time.Second,
-		&o.IdleTimeout: 120 * time.Second, &o.ShutdownTimeout: 30 * time.Second,
-	} {
-		if *d == 0 {
-			*d = fallback
-		}
-	}
-	if o.MaxConnections == 0 {
-		o.MaxConnections = 100_000
-	}
-	if o.MaxConnectionsPerIP == 0 {
-		o.MaxConnectionsPerIP = 1000
-	}
+	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, 30*time.Second)
+	o.ResponseTimeout = cmp.Or(o.ResponseTimeout, 120*time.Second)
+	o.HeadTimeout = cmp.Or(o.HeadTimeout, 5*time.Second)
+	o.IdleTimeout = cmp.Or(o.IdleTimeout, 120*time.Second)
+	o.ShutdownTimeout = cmp.Or(o.ShutdownTimeout, 30*time.Second)
+	o.MaxConnections = cmp.Or(o.MaxConnections, 100_000)
+	o.MaxConnectionsPerIP = cmp.Or(o.MaxConnectionsPerIP, 1000)
 }
 
 // Edge is the data path of one node.
@@ -94,7 +88,8 @@ type Edge struct {
 	worldMu  sync.Mutex // serializes SetWorld
 
 	listeners []*listener
-	tls       *tls.Config
+	tls       *tls.Config // for every host
+	acme      *tls.Config // for TLS-ALPN-01 validations, which speak nothing else
 	server    *http.Server
 	handoff   *handoff
 	conns     connLimit
@@ -115,7 +110,7 @@ func New(o Options) *Edge {
 	e.snapshot.Store(&snapshot{world: &site.World{}})
 	e.conns.seed, e.conns.limit, e.conns.perIP = maphash.MakeSeed(), int64(o.MaxConnections), o.MaxConnectionsPerIP
 	e.rates.seed, e.rates.perSecond = maphash.MakeSeed(), o.MaxRequestsPerIP
-	e.tls = e.tlsConfig()
+	e.tls, e.acme = e.tlsConfig("h2", "http/1.1"), e.tlsConfig(acmeProtocol)
 	e.server = e.httpServer()
 	return e
 }
@@ -184,7 +179,9 @@ func (e *Edge) Run(ctx context.Context) error {
 	e.closeListeners()
 	accepts.Wait()
 	err := e.drain()
-	<-served // ended by drain
+	if why := <-served; !errors.Is(why, http.ErrServerClosed) {
+		err = errors.Join(err, why)
+	}
 	stopWatch()
 	watch.Wait()
 	return err

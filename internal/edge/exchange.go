@@ -29,6 +29,7 @@ type exchange struct {
 	trace     string // W3C trace id
 	leaves    bool   // behind this request the connection is not checked as HTTP
 	body      *requestBody
+	interims  interims
 	received  int64  // bytes from the client behind an upgrade
 	fault     string // what went wrong, for the journal
 	faultKind string
@@ -99,7 +100,7 @@ func newMark() string {
 
 // usableID admits the request ids of trusted proxies that are safe to write anywhere.
 func usableID(id string) bool {
-	for i := 0; i < len(id); i++ {
+	for i := range len(id) {
 		c := id[i]
 		if !letter(c) && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' && c != ':' {
 			return false

@@ -10,7 +10,7 @@ import (
 
 // Why an exchange was ended from our side.
 var (
-	errShutdown = errors.New("Gatehouse is shutting down")
+	errShutdown = errors.New("shutting down")
 	errRevoked  = errors.New("access was revoked")
 	errHostGone = errors.New("the host was removed or switched off")
 )

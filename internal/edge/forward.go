@@ -1,14 +1,10 @@
 package edge
 
 import (
-	"errors"
-	"io"
 	"net/http"
 	"net/http/httptrace"
-	"net/textproto"
 	"net/url"
 	"strings"
-	"sync"
 
 	"gatehouse/internal/principal"
 	"gatehouse/internal/site"
@@ -71,6 +67,7 @@ func (x *exchange) send() {
 		_ = http.NewResponseController(x.w.ResponseWriter).EnableFullDuplex() // HTTP/1 always can
 	}
 	resp, err := x.to.transport(protocol != "").RoundTrip(out)
+	x.interims.end()
 	defer x.body.stop()
 	if err != nil {
 		x.failed(err)
@@ -122,23 +119,6 @@ func (x *exchange) attachBody(out *http.Request) {
 	out.GetBody = x.body.again
 }
 
-// interim passes 1xx answers on. 100 is left out: our own server sends it when
-// the target begins to read.
-func (x *exchange) interim(code int, header textproto.MIMEHeader) error {
-	if code == http.StatusContinue || x.w.status != 0 {
-		return nil
-	}
-	h := x.w.Header()
-	for name, values := range header {
-		h[name] = values
-	}
-	x.w.ResponseWriter.WriteHeader(code)
-	for name := range header {
-		delete(h, name)
-	}
-	return nil
-}
-
 // targetURL is where the target gets the request.
 func (x *exchange) targetURL() (*url.URL, bool) {
 	t := x.to
@@ -175,93 +155,4 @@ func rewritten(route *site.Route, p site.Path) (string, bool) {
 		rest = "/" + rest
 	}
 	return rest, site.ParsePath((&url.URL{Path: rest}).EscapedPath()).Plain
-}
-
-// answer streams the target's answer back.
-func (x *exchange) answer(resp *http.Response) {
-	defer resp.Body.Close() //nolint:errcheck // the answer has been read or given up
-	x.adopt(resp.Header)
-	h := x.w.Header()
-	for name, values := range resp.Header {
-		h[name] = append(h[name], values...)
-	}
-	announceTrailers(h, resp.Trailer)
-	announced := len(resp.Trailer)
-	stream := isStream(resp)
-	x.w.WriteHeader(resp.StatusCode)
-	if stream || announced > 0 {
-		x.w.Flush()
-	}
-	if err := x.copyBody(resp.Body, stream); err != nil {
-		x.brokeOff(err, stream)
-		return
-	}
-	x.passTrailers(resp, announced)
-}
-
-// isStream reports whether each piece goes out as it comes: where nobody knows
-// how much will come, and events.
-func isStream(resp *http.Response) bool {
-	_, events := cutFold(resp.Header.Get("Content-Type"), "text/event-stream")
-	return events || resp.ContentLength < 0
-}
-
-func announceTrailers(h http.Header, trailer http.Header) {
-	if len(trailer) == 0 {
-		return
-	}
-	names := make([]string, 0, len(trailer))
-	for name := range trailer {
-		names = append(names, name)
-	}
-	h["Trailer"] = []string{strings.Join(names, ", ")}
-}
-
-// passTrailers sends trailers: as announced, or under net/http's prefix for those
-// that came unannounced.
-func (x *exchange) passTrailers(resp *http.Response, announced int) {
-	if len(resp.Trailer) == 0 {
-		return
-	}
-	x.w.Flush() // a body that is empty so far must become a chunked one
-	h := x.w.Header()
-	prefix := ""
-	if len(resp.Trailer) != announced {
-		prefix = http.TrailerPrefix
-	}
-	for name, values := range resp.Trailer {
-		if !hopByHop(name) && !privateTrailer(name) {
-			h[prefix+name] = values
-		}
-	}
-}
-
-const copySize = 32 << 10
-
-var copyBuffers = sync.Pool{New: func() any { return new([copySize]byte) }}
-
-// errClientGone says that the client took no more.
-var errClientGone = errors.New("client gone")
-
-// copyBody brings the answer to the client, each piece at once when it is a stream.
-func (x *exchange) copyBody(from io.Reader, stream bool) error {
-	buf := copyBuffers.Get().(*[copySize]byte)
-	defer copyBuffers.Put(buf)
-	for {
-		n, err := from.Read(buf[:])
-		if n > 0 {
-			if _, werr := x.w.Write(buf[:n]); werr != nil {
-				return errors.Join(errClientGone, werr)
-			}
-			if stream {
-				x.w.Flush()
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
 }

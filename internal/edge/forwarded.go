@@ -4,6 +4,7 @@ import (
 	"iter"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -24,8 +25,7 @@ func hopsFromRight(h http.Header) iter.Seq[string] {
 
 func elementsFromRight(lines []string) iter.Seq[string] {
 	return func(yield func(string) bool) {
-		for i := len(lines) - 1; i >= 0; i-- {
-			rest := lines[i]
+		for _, rest := range slices.Backward(lines) {
 			for {
 				comma := strings.LastIndexByte(rest, ',')
 				if !yield(strings.TrimSpace(rest[comma+1:])) {
@@ -74,7 +74,7 @@ func traceOf(value string) (trace string, ok bool) {
 	if len(value) != 55 || value[2] != '-' || value[35] != '-' || value[52] != '-' || value[:2] == "ff" {
 		return "", false
 	}
-	for i := 0; i < len(value); i++ {
+	for i := range len(value) {
 		c := value[i]
 		if i != 2 && i != 35 && i != 52 && (c < '0' || c > '9') && (c < 'a' || c > 'f') {
 			return "", false

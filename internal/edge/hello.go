@@ -2,6 +2,7 @@ package edge
 
 import (
 	"errors"
+	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
 )
@@ -62,7 +63,7 @@ func joinRecords(b []byte) (message []byte, whole bool, err error) {
 		}
 		piece := b[5:min(5+n, len(b))]
 		if message == nil {
-			message = piece[:len(piece):len(piece)] // one record is the usual case: no copy
+			message = slices.Clip(piece) // one record is the usual case: no copy
 		} else {
 			message = append(message, piece...)
 		}

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ func captureHello(t testing.TB, config *tls.Config) []byte {
 	if _, err := io.ReadFull(server, body); err != nil {
 		t.Fatal(err)
 	}
-	return append(head, body...)
+	return slices.Concat(head, body)
 }
 
 // recut cuts the handshake message of one record into records of at most size bytes.
@@ -50,7 +51,7 @@ func TestHelloIsFoundHoweverItIsCut(t *testing.T) {
 	whole := captureHello(t, config)
 	for _, size := range []int{1, 3, 4, 5, 100, 1 << 14} {
 		raw := recut(whole, size)
-		for cut := range len(raw) {
+		for cut := range raw {
 			if cut > 40 && cut%997 != 0 {
 				continue
 			}

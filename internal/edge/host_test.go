@@ -68,6 +68,10 @@ func TestTLSALPNValidationPassesForAnyName(t *testing.T) {
 	if b, err := io.ReadAll(c); len(b) > 0 || err != nil {
 		t.Errorf("%q %v", b, err)
 	}
+	mixed := &tls.Config{RootCAs: r.certs.pool, ServerName: "new.test", NextProtos: []string{"h2", "acme-tls/1"}}
+	if c := tls.Client(r.dial(r.secure), mixed); c.Handshake() == nil && c.ConnectionState().NegotiatedProtocol != "acme-tls/1" {
+		t.Error("a validation of an unknown name became an HTTP connection")
+	}
 }
 
 func TestOtherHostOnTheConnectionNeedsTheCertificate(t *testing.T) {

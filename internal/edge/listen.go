@@ -95,9 +95,5 @@ func (e *Edge) take(c net.Conn, secure bool) {
 	}
 	info := &connInfo{peer: peer, local: addrPort(c.LocalAddr()), secure: secure, trusted: contains(e.TrustedProxies, peer.Addr())}
 	p := &peekConn{Conn: c, info: info, gone: e.conns.leave}
-	e.tunnels.Add(1)
-	go func() {
-		defer e.tunnels.Done()
-		e.dispatch(p)
-	}()
+	e.tunnels.Go(func() { e.dispatch(p) })
 }

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"net/netip"
 	"strings"
 
 	"golang.org/x/net/idna"
@@ -37,7 +38,7 @@ func withoutPort(host string) string {
 }
 
 func digits(s string) bool {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if s[i] < '0' || s[i] > '9' {
 			return false
 		}
@@ -47,7 +48,7 @@ func digits(s string) bool {
 
 // plainName reports whether name is in its final form already.
 func plainName(name string) bool {
-	for i := 0; i < len(name); i++ {
+	for i := range len(name) {
 		c := name[i]
 		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '.' && c != '_' {
 			return false
@@ -62,7 +63,8 @@ func foreignName(name string) (string, bool) {
 		return lower, true
 	}
 	if strings.Contains(name, ":") { // an IPv6 address: nobody's name, but well formed
-		return lower, true
+		a, err := netip.ParseAddr(name)
+		return a.String(), err == nil && a.Zone() == ""
 	}
 	ascii, err := idna.Lookup.ToASCII(name)
 	return ascii, err == nil && ascii != ""

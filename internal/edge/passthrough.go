@@ -68,7 +68,7 @@ func (r *rawConns) closeWhenDone(ctx context.Context, all *sync.WaitGroup) {
 
 // passthrough joins client and target without ending TLS.
 func (e *Edge) passthrough(p *peekConn, in *instance) {
-	defer p.Close() //nolint:errcheck // over either way
+	defer func() { _ = p.Close() }()
 	start := time.Now()
 	entry := &journal.Entry{
 		Kind: journal.Request, ClientIP: p.info.peer.Addr().String(), Proxy: p.info.sni,
@@ -91,7 +91,7 @@ func (e *Edge) passthrough(p *peekConn, in *instance) {
 		_, _ = p.Write(internalError)
 		return
 	}
-	defer target.Close() //nolint:errcheck // over either way
+	defer target.Close()
 	c := &rawConn{name: p.info.sni, client: p.Conn, target: target}
 	e.raw.add(c)
 	defer e.raw.remove(c)

@@ -333,10 +333,6 @@ func (r *recorder) wait(t testing.TB, f func(*journal.Entry) bool) *journal.Entr
 	return nil
 }
 
-func (r *recorder) last(t testing.TB) *journal.Entry {
-	return r.wait(t, func(*journal.Entry) bool { return true })
-}
-
 var loopback = netip.MustParsePrefix("127.0.0.0/8")
 
 // readResponse reads one response off a raw connection.

@@ -397,7 +397,7 @@ func TestForwardReachesUnixSocketsByName(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &http.Server{Handler: http.HandlerFunc(hello)}
-	go s.Serve(l) //nolint:errcheck // ends with Close
+	go s.Serve(l)
 	t.Cleanup(func() { _ = s.Close() })
 	lookup := func(target string) (string, string, bool) { return "unix", path, target == "unix:app" }
 	r := newRig(t, Options{Lookup: lookup}, to("app.test", "unix:app"), to("none.test", "unix:none"))
@@ -455,5 +455,16 @@ func TestHTTP2RefusesADifferentHostHeader(t *testing.T) {
 	status := h2Get(t, c, "app.test", [2]string{"host", "other.test"})
 	if status != "400" {
 		t.Errorf("status %s", status)
+	}
+}
+
+func TestForwardSpeaksHTTP2ToTargetsThatDo(t *testing.T) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) }))
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	r := newRig(t, Options{}, to("app.test", s.URL, func(p *site.Proxy) { p.TargetCA = pemOf(s.Certificate()) }))
+	if resp, body := r.get("https://app.test/"); resp.StatusCode != 200 || body != "HTTP/2.0" {
+		t.Errorf("%d %s", resp.StatusCode, body)
 	}
 }

@@ -52,7 +52,7 @@ func (x *exchange) switchTo(protocol string, out *http.Request, resp *http.Respo
 		x.problem(http.StatusBadGateway, "bad_upgrade", "The target switched to a protocol that was not asked for.")
 		return
 	}
-	defer target.Close() //nolint:errcheck // over either way
+	defer target.Close()
 	x.adopt(resp.Header)
 	resp.Header["Connection"], resp.Header["Upgrade"] = []string{"Upgrade"}, []string{protocol}
 	setCustom(resp.Header, x.inst.response, &x.visit)
@@ -63,7 +63,7 @@ func (x *exchange) switchTo(protocol string, out *http.Request, resp *http.Respo
 		x.fail("upgrade", err.Error())
 		return
 	}
-	defer client.Close() //nolint:errcheck // over either way
+	defer client.Close()
 	x.w.status, x.w.first = http.StatusSwitchingProtocols, time.Now()
 	if err := writeSwitch(client, resp); err != nil {
 		x.fail("client_gone", err.Error())

@@ -24,7 +24,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.SetReadLimit(1 << 20)
-	defer c.CloseNow() //nolint:errcheck // over either way
+	defer c.CloseNow()
 	for {
 		kind, b, err := c.Read(r.Context())
 		if err != nil || c.Write(r.Context(), kind, b) != nil {
