@@ -8,7 +8,6 @@ import (
 
 	"gatehouse/cmd/gatehouse/internal/render"
 	"gatehouse/internal/api/client"
-	"gatehouse/internal/journal"
 )
 
 // log is the noun for what happened.
