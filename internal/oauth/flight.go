@@ -8,22 +8,30 @@ import (
 	"time"
 
 	"gatehouse/internal/fault"
+	"gatehouse/internal/store"
 )
 
 // Records that strangers make (pending requests, device codes, registered
-// clients) are bounded per address and in all: beyond the bound the oldest goes.
+// clients) are bounded per address, sessions per person, grants per person and
+// client, and all of them in all: beyond the bound the oldest goes.
 const (
-	flightEach = 100
-	flightAll  = 10000
+	flightEach   = 100
+	flightAll    = 10_000
+	sessionsEach = 500
+	sessionsAll  = 100_000
+	grantsEach   = 50
+	grantsAll    = 100_000
 )
 
-// flight remembers which records of one kind this node made, for whom.
+// flight remembers which records of one kind this node made, for whom: an
+// address, or a person.
 type flight struct {
-	clock func() time.Time
+	clock     func() time.Time
+	each, all int
 
 	mu   sync.Mutex // guards what follows
-	by   map[netip.Addr][]record
-	from map[string]netip.Addr // by key
+	by   map[string][]record
+	from map[string]string // by key
 }
 
 // record is one record in flight: its key in the store and when it goes by itself.
@@ -34,34 +42,34 @@ type record struct {
 
 // flights are the kinds of records in flight, each bounded for itself.
 type flights struct {
-	pendings, devices, clients *flight
+	pendings, devices, clients, sessions, grants *flight
 }
 
 func newFlights(clock func() time.Time) flights {
-	return flights{newFlight(clock), newFlight(clock), newFlight(clock)}
+	strangers := func() *flight { return newFlight(clock, flightEach, flightAll) }
+	return flights{strangers(), strangers(), strangers(), newFlight(clock, sessionsEach, sessionsAll), newFlight(clock, grantsEach, grantsAll)}
 }
 
 func (f flights) prune(now time.Time) {
-	for _, kind := range []*flight{f.pendings, f.devices, f.clients} {
+	for _, kind := range []*flight{f.pendings, f.devices, f.clients, f.sessions, f.grants} {
 		kind.prune(now)
 	}
 }
 
-func newFlight(clock func() time.Time) *flight {
-	return &flight{clock: clock, by: map[netip.Addr][]record{}, from: map[string]netip.Addr{}}
+func newFlight(clock func() time.Time, each, all int) *flight {
+	return &flight{clock: clock, each: each, all: all, by: map[string][]record{}, from: map[string]string{}}
 }
 
 // add notes a record and answers the keys of those that must go for it.
-func (f *flight) add(from netip.Addr, key string, life time.Duration) (evict []string) {
-	from = network(from)
+func (f *flight) add(from, key string, life time.Duration) (evict []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.by[from] = append(f.by[from], record{key, f.clock().Add(life)})
 	f.from[key] = from
-	if len(f.by[from]) > flightEach {
+	if len(f.by[from]) > f.each {
 		evict = append(evict, f.drop(from))
 	}
-	if len(f.from) > flightAll {
+	if len(f.from) > f.all {
 		evict = append(evict, f.drop(f.busiest()))
 	}
 	return evict
@@ -78,13 +86,13 @@ func (f *flight) remove(key string) {
 	f.cut(from, slices.IndexFunc(f.by[from], func(r record) bool { return r.key == key }))
 }
 
-func (f *flight) drop(from netip.Addr) (key string) {
+func (f *flight) drop(from string) (key string) {
 	key = f.by[from][0].key
 	f.cut(from, 0)
 	return key
 }
 
-func (f *flight) cut(from netip.Addr, i int) {
+func (f *flight) cut(from string, i int) {
 	delete(f.from, f.by[from][i].key)
 	f.by[from] = slices.Delete(f.by[from], i, i+1)
 	if len(f.by[from]) == 0 {
@@ -92,8 +100,8 @@ func (f *flight) cut(from netip.Addr, i int) {
 	}
 }
 
-// busiest is the address with the most records: in a flood, its sender.
-func (f *flight) busiest() (most netip.Addr) {
+// busiest is who has the most records: in a flood, its sender.
+func (f *flight) busiest() (most string) {
 	n := -1
 	for from, records := range f.by {
 		if len(records) > n {
@@ -120,27 +128,62 @@ func (f *flight) prune(now time.Time) {
 
 // fly notes a record that a stranger is about to make and makes room for it.
 func (s *Server) fly(ctx context.Context, f *flight, from netip.Addr, key string, life time.Duration) {
-	for _, old := range f.add(from, key, life) {
-		if _, err := s.kv.Take(ctx, old); err != nil && !fault.Is(err, fault.NotFound) {
-			s.log.WarnContext(ctx, "a record in flight could not be removed", "key", old, "error", err)
+	s.makeRoom(ctx, f.add(network(from).String(), key, life), func(old string) error {
+		_, err := s.kv.Take(ctx, old)
+		return err
+	})
+}
+
+// makeRoom ends records that must go for newer ones.
+func (s *Server) makeRoom(ctx context.Context, evicted []string, end func(key string) error) {
+	for _, old := range evicted {
+		if err := end(old); err != nil && !fault.Is(err, fault.NotFound) {
+			s.log.WarnContext(ctx, "a record could not be removed to make room", "key", old, "error", err)
 		}
 	}
 }
 
-// loadFlight notes the registered clients that nobody has used yet: they live
-// long, so that a restart must not forget whose they are.
+// seat notes a session and ends its person's oldest when they have too many.
+func (s *Server) seat(ctx context.Context, e *Session) {
+	s.makeRoom(ctx, s.flight.sessions.add(e.Person.Subject, e.ID, sessionLife), func(old string) error { return s.EndSession(ctx, old) })
+}
+
+// tally notes a grant and ends the oldest of the same person and client when
+// there are too many: programs that sign in anew at each start leave many.
+func (s *Server) tally(ctx context.Context, g *Grant, life time.Duration) {
+	s.makeRoom(ctx, s.flight.grants.add(g.Person.Subject+" "+g.ClientID, g.ID, life), func(old string) error { return s.endGrant(ctx, old) })
+}
+
+// loadFlight notes what outlives a restart: the clients that nobody has used
+// yet, sessions and grants.
 func (s *Server) loadFlight(ctx context.Context) error {
-	rows, err := s.clients.All(ctx)
+	clients, err := s.clients.All(ctx)
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(rows, func(a, b clientRow) int { return a.Value.CreatedAt.Compare(b.Value.CreatedAt) })
-	for _, row := range rows {
+	slices.SortFunc(clients, func(a, b clientRow) int { return a.Value.CreatedAt.Compare(b.Value.CreatedAt) })
+	for _, row := range clients {
 		from, err := netip.ParseAddr(row.Value.CreatedFrom)
 		if err != nil || !row.Value.LastUsed.IsZero() {
 			continue // made by an administrator, or in use
 		}
 		s.fly(ctx, s.flight.clients, from, s.clients.Key(row.Name), row.Expires.Sub(s.now()))
+	}
+	sessions, err := s.sessions.All(ctx)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(sessions, func(a, b store.Row[Session]) int { return a.Value.CreatedAt.Compare(b.Value.CreatedAt) })
+	for _, row := range sessions {
+		s.seat(ctx, &row.Value)
+	}
+	grants, err := s.grants.All(ctx)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(grants, func(a, b store.Row[Grant]) int { return a.Value.LastUsed.Compare(b.Value.LastUsed) })
+	for _, row := range grants {
+		s.tally(ctx, &row.Value, row.Expires.Sub(s.now()))
 	}
 	return nil
 }

@@ -52,6 +52,9 @@ func (s *Server) register(ctx context.Context, r *request) error {
 		return err
 	}
 	var asked registrationRequest
+	if deeper(body, maxDepth) {
+		return badMetadata("The body is nested too deeply")
+	}
 	if err := json.Unmarshal(body, &asked); err != nil {
 		return badMetadata("The body must be a JSON object of client metadata")
 	}
@@ -82,6 +85,30 @@ func (s *Server) register(ctx context.Context, r *request) error {
 	s.noteFlow(ctx, step{action: "register", client: c.ID, message: c.Name})
 	writeJSON(r.w, http.StatusCreated, answer)
 	return nil
+}
+
+// maxDepth is how deep JSON from strangers may nest.
+const maxDepth = 32
+
+// deeper reports whether JSON nests deeper than most.
+func deeper(body []byte, most int) bool {
+	depth, quoted := 0, false
+	for i := 0; i < len(body); i++ {
+		switch c := body[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			if depth++; depth > most {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
 }
 
 func badMetadata(description string) *Error { return newError("invalid_client_metadata", description) }

@@ -199,6 +199,7 @@ func (s *Server) endGrant(ctx context.Context, id string) error {
 	if err := s.mark(ctx, RevokeGrant, id); err != nil {
 		return err
 	}
+	s.flight.grants.remove(id)
 	if err := s.grants.Delete(ctx, id); err != nil && !fault.Is(err, fault.NotFound) {
 		return err
 	}

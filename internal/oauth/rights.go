@@ -60,14 +60,32 @@ func (who identity) in(list []string) bool {
 	return false
 }
 
-// Permitted reports whether the policy of host admits person, and by what or
-// why not, as the log says it.
+// Permitted reports whether person may sign in to host at all: its policy admits
+// them, or that of a route which replaces it. Why not is said as the log says it.
+// Which paths are open to them is decided at each request.
 func (s *Server) Permitted(host *site.Host, person Person) (ok bool, reason string) {
 	if person.Via != "" && !strings.EqualFold(person.Via, host.Proxy.Hostname) {
 		return false, reasonOtherApp
 	}
+	return s.admits(host, person.identity(s.now()))
+}
+
+func (s *Server) admits(host *site.Host, who identity) (ok bool, reason string) {
 	set := settingsOf(host, nil)
-	return s.permitted(host, &set, person.identity(s.now()))
+	if ok, reason = s.permitted(host, &set, who); ok {
+		return true, ""
+	}
+	for _, route := range host.Routes() {
+		if !route.Loosens() {
+			continue
+		}
+		if set := settingsOf(host, &route); set.on {
+			if ok, _ := s.permitted(host, &set, who); ok {
+				return true, ""
+			}
+		}
+	}
+	return false, reason
 }
 
 // permitted is step 8 of the access decision.
@@ -178,8 +196,7 @@ func (s *Server) granted(host *site.Host, own bool, who identity, asked []string
 				continue
 			}
 			if !asked4admission {
-				set := settingsOf(host, nil)
-				admitted, _ = s.permitted(host, &set, who)
+				admitted, _ = s.admits(host, who)
 				asked4admission = true
 			}
 			if admitted {

@@ -87,6 +87,7 @@ func (s *Server) OpenSession(ctx context.Context, v *site.Visit, person Person, 
 	if _, err := s.sessions.Create(ctx, e.ID, *e, sessionLife); err != nil {
 		return nil, err
 	}
+	s.seat(ctx, e)
 	return cookie, nil
 }
 
@@ -326,6 +327,7 @@ func (s *Server) endSession(ctx context.Context, id string) error {
 	if err := s.mark(ctx, RevokeSession, id); err != nil {
 		return err
 	}
+	s.flight.sessions.remove(id)
 	if err := s.sessions.Delete(ctx, id); err != nil && !fault.Is(err, fault.NotFound) {
 		return err
 	}

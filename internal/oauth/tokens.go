@@ -70,8 +70,11 @@ func (s *Server) begin(ctx context.Context, c *Client, g Grant, now time.Time) (
 	if err != nil {
 		return answer, err
 	}
-	_, err = s.grants.Create(ctx, g.ID, g, life)
-	return answer, err
+	if _, err = s.grants.Create(ctx, g.ID, g, life); err != nil {
+		return answer, err
+	}
+	s.tally(ctx, &g, life)
+	return answer, nil
 }
 
 // allowed asks step 8 of the access decision for a person who is not here.

@@ -1,0 +1,304 @@
+package oauth
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"gatehouse/internal/fault"
+	"gatehouse/internal/site"
+)
+
+func TestAClientLivesAsLongAsItIsUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(o *Options) { o.ClientLifetime = 30 * time.Hour })
+		unused := r.registered(appOrigin)
+		_, refresh, used := r.tokens(appOrigin, person("alice"), "user")
+		for range 3 {
+			time.Sleep(25 * time.Hour)
+			a := r.refresh(appOrigin, used, refresh)
+			if a.StatusCode != http.StatusOK {
+				t.Fatalf("%s", a.body)
+			}
+			refresh = a.text(t, "refresh_token")
+		}
+		if _, err := r.Client(t.Context(), used); err != nil {
+			t.Errorf("the used client: %v", err)
+		}
+		if _, err := r.Client(t.Context(), unused); !fault.Is(err, fault.NotFound) {
+			t.Errorf("the unused client: %v", err)
+		}
+	})
+}
+
+func TestAFamilyEndsAfterItsLifetimeHoweverMuchItIsUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(o *Options) { o.RefreshTokenLifetime = 100 * time.Minute })
+		_, refresh, client := r.tokens(appOrigin, person("alice"), "user")
+		time.Sleep(60 * time.Minute)
+		a := r.refresh(appOrigin, client, refresh)
+		if a.StatusCode != http.StatusOK {
+			t.Fatalf("%s", a.body)
+		}
+		time.Sleep(41 * time.Minute)
+		r.refresh(appOrigin, client, a.text(t, "refresh_token")).refused(t, 400, "invalid_grant", "")
+	})
+}
+
+func TestRunEndsWithItsContextAndWritesDownWhatItSaw(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t).node()
+		c := r.cookie(appOrigin, person("alice"), "")
+		time.Sleep(6 * time.Minute)
+		if v := r.bySession(appOrigin, c); v.SetCookie == "" {
+			t.Fatalf("%+v", v)
+		}
+		synctest.Wait()
+		all, err := r.Sessions(t.Context(), "github:alice")
+		if err != nil || len(all) != 1 || time.Since(all[0].LastSeen) > time.Minute {
+			t.Errorf("%+v %v", all, err)
+		}
+		time.Sleep(12 * time.Hour) // tidy goes round
+		if all, err = r.Sessions(t.Context(), ""); err != nil || len(all) != 1 {
+			t.Errorf("before its time: %+v %v", all, err)
+		}
+		time.Sleep(time.Hour)
+		if all, err = r.Sessions(t.Context(), ""); err != nil || len(all) != 0 {
+			t.Errorf("after twelve idle hours: %+v %v", all, err)
+		}
+	})
+}
+
+func TestATokenSeenInClearIsRevoked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t).node()
+		access, _, _ := r.tokens(appOrigin, person("alice"), "user")
+		r.SeenInClear(nil, "somebody else's")
+		r.SeenInClear(nil, access)
+		synctest.Wait()
+		if v, _ := r.admit(http.MethodGet, appOrigin+"/", "Authorization", "Bearer "+access); v.Reason != "token_revoked" {
+			t.Error(v.Reason)
+		}
+	})
+}
+
+func TestSessionsOfOnePersonAreBounded(t *testing.T) {
+	r := newRig(t)
+	r.flight.sessions.each = 3
+	cookies := make([]*http.Cookie, 5)
+	for i := range cookies {
+		cookies[i] = r.cookie(appOrigin, person("alice"), "")
+	}
+	bob := r.cookie(appOrigin, person("bob"), "")
+	for i, c := range append(cookies, bob) {
+		if v := r.bySession(appOrigin, c); (v.Outcome == site.Allow) != (i >= 2) {
+			t.Errorf("session %d: %s", i, v.Reason)
+		}
+	}
+}
+
+func TestGrantsOfOnePersonToOneClientAreBounded(t *testing.T) {
+	r := newRig(t)
+	r.flight.grants.each = 2
+	client := r.registered(appOrigin)
+	var tokens []string
+	for range 4 {
+		a := r.post(appOrigin+"/token", codeForm(client, r.code(appOrigin, client, person("alice"), authorizeQuery(client))))
+		tokens = append(tokens, a.text(t, "access_token"))
+	}
+	for i, token := range tokens {
+		if v, _ := r.admit(http.MethodGet, appOrigin+"/", "Authorization", "Bearer "+token); (v.Outcome == site.Allow) != (i >= 2) {
+			t.Errorf("grant %d: %s", i, v.Reason)
+		}
+	}
+	if all, err := newRigOn(t, r.kv).Grants(t.Context(), ""); err != nil || len(all) != 2 {
+		t.Errorf("after a restart: %d %v", len(all), err)
+	}
+}
+
+func TestManyRequestsAndRevocationsAtOnce(t *testing.T) {
+	r := newRig(t)
+	const people = 8
+	var all sync.WaitGroup
+	for range people {
+		access, _, _ := r.tokens(mcpOrigin, person(newID()), "user")
+		p, err := r.VerifyToken(access)
+		if err != nil {
+			t.Fatal(err)
+		}
+		revoked := make(chan struct{})
+		for range 4 {
+			all.Go(func() {
+				ended := false
+				for !ended {
+					select {
+					case <-revoked:
+						ended = true // what comes after the revocation is answered by it
+					default:
+					}
+					v, req := r.visit(http.MethodGet, mcpOrigin+"/")
+					req.Header.Set("Authorization", "Bearer "+access)
+					if verdict := r.Admit(v, req); ended && verdict.Outcome == site.Allow {
+						t.Error("a revoked token is let in")
+					}
+				}
+			})
+		}
+		all.Go(func() {
+			defer close(revoked)
+			if err := r.Revoke(t.Context(), RevokeGrant, p.GrantID); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+func TestRoutesOwnPeopleCanSignIn(t *testing.T) {
+	r := newRig(t)
+	route := site.Route{ID: "carols", PathPattern: "/carols", Match: site.MatchPrefix, Target: "http://10.0.0.6:1", Scope: site.ScopeProxy, ProxyHostnames: []string{"app.example.com"},
+		Enabled: true, OverrideAuth: true, Auth: &site.RouteAuth{AllowedUsers: []string{"carol"}}}
+	r.change("app.example.com", func(*site.Proxy) {}, route)
+	host := r.world.Load().Find("app.example.com")
+	if ok, _ := r.Permitted(host, person("carol")); !ok {
+		t.Error("carol can't sign in to her route")
+	}
+	if ok, reason := r.Permitted(host, person("dora")); ok || reason != "user_not_listed" {
+		t.Errorf("dora: %v %s", ok, reason)
+	}
+	c := r.cookie(appOrigin, person("carol"), "")
+	for path, want := range map[string]site.Outcome{"/carols/x": site.Allow, "/": site.Forbid} {
+		if v, _ := r.admit(http.MethodGet, appOrigin+path, "Cookie", c.Name+"="+c.Value); v.Outcome != want {
+			t.Errorf("%s: %+v", path, v)
+		}
+	}
+}
+
+func TestExplainAPerson(t *testing.T) {
+	r := newRig(t)
+	explain := func(target, name string) (site.Verdict, string) {
+		v, req := r.visit(http.MethodGet, target)
+		p := person(name)
+		verdict, steps := r.Explain(v, req, &p)
+		var b strings.Builder
+		for _, s := range steps {
+			b.WriteString(s.Name + ": " + s.Detail + "\n")
+		}
+		return verdict, b.String()
+	}
+	verdict, text := explain(appOrigin+"/x", "alice")
+	if verdict.Outcome != site.Allow || verdict.Step != 9 || !strings.Contains(text, "scopes suffice: user mcp") {
+		t.Errorf("%+v\n%s", verdict, text)
+	}
+	if verdict, text = explain(appOrigin+"/x", "carol"); verdict.Step != 8 || !strings.Contains(text, "people: 403: user_not_listed") {
+		t.Errorf("%+v\n%s", verdict, text)
+	}
+	if verdict, text = explain(appOrigin+"/.well-known/oauth-protected-resource", "carol"); verdict.Step != 1 {
+		t.Errorf("%+v\n%s", verdict, text)
+	}
+}
+
+func TestListsShowNoSecrets(t *testing.T) {
+	r := newRig(t)
+	who := person("alice")
+	who.Token = []byte("sealed provider token")
+	r.ask(http.MethodPost, appOrigin+"/register", `{"redirect_uris":["https://client.example/cb"]}`)
+	_, _, client := r.tokens(appOrigin, who, "user")
+	r.cookie(appOrigin, who, "")
+	clients, err1 := r.Clients(t.Context())
+	grants, err2 := r.Grants(t.Context(), "github:alice")
+	sessions, err3 := r.Sessions(t.Context(), "github:alice")
+	if err1 != nil || err2 != nil || err3 != nil || len(clients) != 2 || len(grants) != 1 || len(sessions) != 1 {
+		t.Fatalf("%v %v %v", clients, grants, sessions)
+	}
+	text := mustJSON(t, []any{clients, grants, sessions})
+	if strings.Contains(text, "hash\":\"") && !strings.Contains(text, `"hash":""`) || strings.Contains(text, "secret_hash") || strings.Contains(text, "registration_hash") || strings.Contains(text, `"token":`) {
+		t.Errorf("%s", text)
+	}
+	full, err := r.SessionPerson(t.Context(), sessions[0].ID)
+	if err != nil || string(full.Token) != "sealed provider token" {
+		t.Errorf("%+v %v", full, err)
+	}
+	if err := r.DeleteClient(t.Context(), client); err != nil {
+		t.Fatal(err)
+	}
+	if grants, err := r.Grants(t.Context(), ""); err != nil || len(grants) != 0 {
+		t.Errorf("the deleted client's grants: %v %v", grants, err)
+	}
+	if err := r.EndGrant(t.Context(), "nobody"); !fault.Is(err, fault.NotFound) {
+		t.Error(err)
+	}
+	for _, bad := range [][2]string{{"thing", "x"}, {RevokeToken, ""}} {
+		if err := r.Revoke(t.Context(), bad[0], bad[1]); !fault.Is(err, fault.Invalid) {
+			t.Errorf("%v: %v", bad, err)
+		}
+	}
+}
+
+func TestAStoreThatIsAwayCostsNobodyTheirTokens(t *testing.T) {
+	r := newRig(t)
+	access, refresh, client := r.tokens(appOrigin, person("alice"), "user")
+	cookie := r.cookie(appOrigin, person("alice"), "")
+	if err := r.kv.(interface{ Close() error }).Close(); err != nil {
+		t.Fatal(err)
+	}
+	if v, _ := r.admit(http.MethodGet, appOrigin+"/", "Authorization", "Bearer "+access); v.Outcome != site.Allow {
+		t.Errorf("token: %s", v.Reason)
+	}
+	if v := r.bySession(appOrigin, cookie); v.Outcome != site.Allow {
+		t.Errorf("session: %s", v.Reason)
+	}
+	a := r.refresh(appOrigin, client, refresh)
+	a.refused(t, 503, "temporarily_unavailable", "store")
+	if a.Header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+	b := r.ask(http.MethodGet, appOrigin+"/authorize?"+authorizeQuery(client).Encode(), "")
+	if b.StatusCode != http.StatusServiceUnavailable || b.Header.Get("Location") != "" {
+		t.Errorf("authorize: %d %s", b.StatusCode, b.Header.Get("Location"))
+	}
+}
+
+func TestDeepJSONIsRefused(t *testing.T) {
+	r := newRig(t)
+	body := `{"redirect_uris":["https://client.example/cb"],"x":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`
+	r.ask(http.MethodPost, appOrigin+"/register", body).refused(t, 400, "invalid_client_metadata", "deeply")
+	body = `{"redirect_uris":["https://client.example/cb"],"client_name":"` + strings.Repeat(`[\"{`, 30) + `"}`
+	if a := r.ask(http.MethodPost, appOrigin+"/register", body); a.StatusCode != http.StatusCreated {
+		t.Errorf("brackets in a string: %d %s", a.StatusCode, a.body)
+	}
+}
+
+func TestRecheckRunsAtRefresh(t *testing.T) {
+	fresh := func(p Person) (Person, error) { return p, nil }
+	r := newRig(t, func(o *Options) {
+		o.Recheck = func(_ context.Context, p Person, _ *site.Host) (Person, error) { return fresh(p) }
+	})
+	r.change("app.example.com", func(p *site.Proxy) {
+		p.AuthRequiredUsers, p.AuthRequiredGroups, p.OAuthUserUsers = []string{}, []string{"acme"}, []string{"*"}
+	})
+	who := person("zoe")
+	who.Groups = []string{"acme", "other"}
+	access, refresh, client := r.tokens(appOrigin, who, "user")
+	p, err := r.VerifyToken(access)
+	if err != nil || len(p.Groups) != 1 || p.Groups[0] != "acme" {
+		t.Errorf("a token tells groups that the policy does not name: %+v %v", p, err)
+	}
+	fresh = func(p Person) (Person, error) { p.Groups, p.Checked = nil, time.Now(); return p, nil }
+	r.refresh(appOrigin, client, refresh).refused(t, 400, "invalid_grant", "no longer allowed")
+	fresh = func(p Person) (Person, error) { return p, fault.New(fault.Denied, "no") }
+	r.refresh(appOrigin, client, refresh).refused(t, 400, "invalid_grant", "confirmed")
+	fresh = func(p Person) (Person, error) { return p, fault.New(fault.Unavailable, "GitHub is away") }
+	r.refresh(appOrigin, client, refresh).refused(t, 503, "temporarily_unavailable", "")
+	fresh = func(p Person) (Person, error) { return p, nil }
+	a := r.refresh(appOrigin, client, refresh)
+	if a.StatusCode != http.StatusOK {
+		t.Fatalf("refusals used the token up: %s", a.body)
+	}
+	r.after(25 * time.Hour)
+	r.refresh(appOrigin, client, a.text(t, "refresh_token")).refused(t, 400, "invalid_grant", "no longer allowed")
+}
