@@ -66,6 +66,13 @@ func TestGitHubLoginTakenOverIsRefused(t *testing.T) {
 	if page.StatusCode == http.StatusOK && strings.Contains(page.Body, "the backend saw") {
 		t.Fatalf("another number under a listed login came in:\n%s", page.Body)
 	}
+	if list := s.local("oauth", "github-login", "list"); !strings.Contains(list, "github:") || !strings.Contains(list, "583231") {
+		t.Errorf("the bound login is not listed: %s", list)
+	}
+	s.local("oauth", "github-login", "release", "octocat", "--force")
+	if page := s.person().byGitHub("/"); page.StatusCode != http.StatusOK || !strings.Contains(page.Body, "the backend saw") {
+		t.Errorf("a released login is still refused: %d\n%s", page.StatusCode, page.Body)
+	}
 }
 
 // TestGitHubTroubleBecomesAPage: whatever GitHub does, people see what to do.

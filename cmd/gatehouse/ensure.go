@@ -17,7 +17,7 @@ func (n *node) ensureProtected(ctx context.Context, in *protectArgs) error {
 		return nil
 	}
 	ctx = principal.With(control.WithDoor(ctx, principal.Local), &principal.Principal{
-		Subject: "local:machine", User: "local:machine", Scopes: []string{principal.ScopeAdmin}, AuthType: principal.Local,
+		Subject: principal.Local, User: principal.Local, Scopes: []string{principal.ScopeAdmin}, AuthType: principal.Local,
 	})
 	fields := in.fields()
 	fields["proxy_hostname"] = in.Host

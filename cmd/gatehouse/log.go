@@ -25,7 +25,7 @@ func (a *app) log() *cobra.Command {
 		a.logVerb(logVerb{word: "method", value: "METHOD", short: "Show entries with a method", operation: "get_logs_by_method", field: "method", sample: "POST"}),
 		a.logVerb(logVerb{word: "status", value: "STATUS", short: "Show entries with a status, like 404 or 4xx", operation: "get_logs_by_status", field: "status", sample: "4xx"}),
 		a.logVerb(logVerb{word: "path", value: "PATH", short: "Show entries of a path, or with * of what begins so", operation: "get_logs_by_path", field: "path", sample: "'/api/*'"}),
-		a.logSlow(),
+		a.logSlow(), a.logStats(),
 		a.logOAuth(),
 		a.logVerb(logVerb{word: "oauth-user", value: "NAME", short: "Show entries of the authorization server about a person", operation: "get_oauth_logs_by_user", field: "user", sample: "octocat"}),
 		a.logVerb(logVerb{word: "events", short: "Show what the server's own process had to tell", operation: "get_event_logs"}),
@@ -128,6 +128,23 @@ func (a *app) logSlow() *cobra.Command {
 	})
 	f.bind(c.Flags(), "")
 	c.Flags().Var(&threshold, "threshold", "what is long, as 500ms, 2s or in seconds")
+	a.completeLog(c, logVerb{})
+	return c
+}
+
+func (a *app) logStats() *cobra.Command {
+	var f filters
+	c := a.command(verb{
+		use: "stats [flags]", short: "Count what matches: rates, percentiles, top lists", example: "  gatehouse log stats --hours 1\n  gatehouse log stats --proxy app.example.com",
+		run: func(ctx context.Context, _ []string) error {
+			q, err := f.complete()
+			if err != nil {
+				return err
+			}
+			return a.call(ctx, "get_log_stats", q, render.View{})
+		},
+	})
+	f.bind(c.Flags(), "")
 	a.completeLog(c, logVerb{})
 	return c
 }

@@ -13,7 +13,7 @@ import (
 func (a *app) oauth() *cobra.Command {
 	return a.group("oauth", "Sign in, and who may what",
 		a.oauthLogin(), a.oauthLogout(), a.oauthStatus(), a.oauthRefresh(), a.oauthRegister(),
-		a.oauthClient(), a.oauthSession(), a.oauthToken(), a.oauthUser(), a.oauthConsent(), a.oauthProxy(),
+		a.oauthClient(), a.oauthSession(), a.oauthToken(), a.oauthUser(), a.oauthGitHub(), a.oauthConsent(), a.oauthProxy(),
 		a.oauthKeyGenerate(), a.oauthHealth(), a.oauthServer(), a.oauthEvents())
 }
 

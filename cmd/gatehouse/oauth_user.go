@@ -85,3 +85,16 @@ func (a *app) userUpdate() *cobra.Command {
 	c.Flags().StringVar(&email, "email", "", "e-mail address")
 	return c
 }
+
+// oauthGitHub is about GitHub logins that lists name.
+func (a *app) oauthGitHub() *cobra.Command {
+	view := render.View{List: "items", Empty: "No listed GitHub login has signed in yet.", Columns: []render.Column{
+		{Title: "LOGIN", Field: "login"}, {Title: "ACCOUNT", Field: "subject"}, {Title: "SINCE", Field: "at", As: render.When},
+	}}
+	return a.group("github-login", "Listed GitHub logins, each bound to the account that signed in under it first",
+		a.listing("List the bound logins", "oauth github-login list", "list_github_logins", view),
+		a.remove(removal{use: "release LOGIN", short: "Let another account have a listed login", example: "oauth github-login release octocat",
+			question: "let the next account that signs in under this login have it, and what the lists give to it?", said: "is released",
+			operation: "release_github_login", argument: func(login string) any { return control.LoginName{Login: login} },
+			complete: a.names("list_github_logins", "login")}))
+}

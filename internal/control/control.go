@@ -98,6 +98,8 @@ func (c *Control) list() []*Operation {
 		op("delete_user", del, "/oauth/users/{name}", Admin, "Remove a local account and end all its sessions and grants.", c.DeleteUser),
 		op("list_consents", get, "/oauth/consents", User, "The caller's own remembered approvals; for administrators all.", c.ListConsents),
 		op("delete_consent", del, "/oauth/consents", Admin, "Make a client ask a person again.", c.ForgetConsent),
+		op("list_github_logins", get, "/oauth/github-logins/", Admin, "The listed GitHub logins, each bound to the account that signed in under it first.", c.ListLogins),
+		op("release_github_login", del, "/oauth/github-logins/{login}", Admin, "Let another account have a listed GitHub login.", c.ReleaseLogin),
 		op("get_oauth_events_by_ip", get, "/oauth/events/ip/{ip}", User, "Entries of the authorization server about an address.", c.OAuthLogs),
 		op("get_oauth_events_by_user", get, "/oauth/events/user/{user}", User, "Entries of the authorization server about a person.", c.OAuthLogs),
 		op("get_oauth_events_by_proxy", get, "/oauth/events/proxy/{proxy}", User, "Entries of the authorization server about a host.", c.OAuthLogs),
@@ -113,6 +115,7 @@ func (c *Control) list() []*Operation {
 		op("get_logs_by_status", get, "/logs/status/{status}", User, "Entries with a status, such as 404 or 4xx.", c.GetLogs),
 		op("get_logs_by_path", get, "/logs/path", User, "Entries of a path.", c.LogsByPath),
 		op("get_slow_logs", get, "/logs/slow", User, "Entries of what took long.", c.SlowLogs),
+		op("get_log_stats", get, "/logs/stats", User, "Counts, rates, percentiles and top lists of what matches.", c.LogStats),
 		op("get_error_logs", get, "/logs/errors", User, "Entries of what failed.", c.ErrorLogs),
 		op("get_event_logs", get, "/logs/events", User, "What the process itself had to tell.", c.EventLogs),
 		op("get_oauth_logs", get, "/logs/oauth", User, "Entries of the authorization server.", c.OAuthLogs),
@@ -162,6 +165,7 @@ type Deps struct {
 	Levels  *journal.Levels // of the process log
 	OAuth   *oauth.Server
 	Hasher  Hasher
+	Logins  Logins
 	Names   Names        // nil: there are no services, unix or stdio targets
 	Log     *slog.Logger // nil: discards
 

@@ -13,6 +13,7 @@ type Journal interface {
 	journal.Recorder
 	Search(ctx context.Context, q journal.Query) (journal.Page, error)
 	Follow(ctx context.Context, q journal.Query) (<-chan *journal.Entry, error)
+	Stats(ctx context.Context, q journal.Query) (*journal.Stats, error)
 	Clear(ctx context.Context) error
 	Counts() journal.Counts
 }
@@ -67,6 +68,15 @@ func (c *Control) visible(ctx context.Context, q journal.Query) (journal.Query, 
 	}
 	q.User = own
 	return q, nil
+}
+
+// LogStats counts what matches in a window of time, a day when none is given.
+func (c *Control) LogStats(ctx context.Context, q journal.Query) (*journal.Stats, error) {
+	q, err := c.visible(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return c.deps.Journal.Stats(ctx, q)
 }
 
 // LogsByPath answers entries of one path, or of what begins with it.
