@@ -13,6 +13,8 @@ import (
 // forward sends the request to its target and the answer back.
 func (x *exchange) forward() {
 	x.edge.streams.add(x)
+	x.to.busy.Add(1)
+	defer x.to.busy.Add(-1)
 	switch t := x.to; {
 	case t.local != nil:
 		x.serveLocal()

@@ -29,7 +29,7 @@ func (s *snapshot) find(name string) *instance {
 type instance struct {
 	host     *site.Host
 	origins  [2]string          // of a host that is no wildcard: over HTTPS, over plain HTTP
-	own      *target            // the proxy's own target
+	own      *picker            // the proxy's own targets
 	targets  map[string]*target // those of its routes, by value
 	request  []customHeader     // to targets
 	response []customHeader     // to clients
@@ -70,7 +70,7 @@ func (e *Edge) newInstance(host *site.Host, o site.Origins) *instance {
 		prefix: strings.ToLower(prefix), identity: namesUnder(prefix),
 		dialer: e.newDialer(p), origins: [2]string{o.Of(p.Hostname, true), o.Of(p.Hostname, false)},
 	}
-	in.own = e.newTarget(in, p.TargetURL)
+	in.own = e.newPicker(in, p)
 	for _, r := range host.Routes() {
 		if in.targets[r.Target] == nil {
 			in.targets[r.Target] = e.newTarget(in, r.Target)
@@ -82,7 +82,7 @@ func (e *Edge) newInstance(host *site.Host, o site.Origins) *instance {
 // target is where requests go that matched route; nil is the proxy's own.
 func (in *instance) target(route *site.Route) *target {
 	if route == nil {
-		return in.own
+		return in.own.pick()
 	}
 	return in.targets[route.Target]
 }
@@ -90,7 +90,9 @@ func (in *instance) target(route *site.Route) *target {
 // retire closes connections to targets that are idle; those in use close after
 // their request.
 func (in *instance) retire() {
-	in.own.retire()
+	for _, t := range in.own.targets {
+		t.retire()
+	}
 	for _, t := range in.targets {
 		t.retire()
 	}

@@ -69,23 +69,23 @@ func (r *rawConns) closeWhenDone(ctx context.Context, all *sync.WaitGroup) {
 // passthrough joins client and target without ending TLS.
 func (e *Edge) passthrough(p *peekConn, in *instance) {
 	defer func() { _ = p.Close() }()
-	start := time.Now()
+	start, to := time.Now(), in.own.pick()
 	entry := &journal.Entry{
 		Kind: journal.Request, ClientIP: p.info.peer.Addr().String(), Proxy: p.info.sni,
-		Target: in.own.value, Protocol: "TLS passthrough",
+		Target: to.value, Protocol: "TLS passthrough",
 	}
 	defer func() {
 		entry.Duration = milliseconds(time.Since(start))
 		e.Recorder.Write(entry)
 	}()
-	if !in.host.Proxy.Enabled || in.own.host == "" {
+	if !in.host.Proxy.Enabled || to.host == "" {
 		entry.Error, entry.ErrorKind = "the host is switched off or has no target for raw bytes", "no_target"
 		_, _ = p.Write(accessDenied) // closed either way
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), infoKey{}, p.info), in.dialer.timeout)
 	defer cancel()
-	target, err := in.dialer.DialContext(ctx, "tcp", withPort(in.own))
+	target, err := in.dialer.DialContext(ctx, "tcp", withPort(to))
 	if err != nil {
 		entry.Error, entry.ErrorKind = err.Error(), "connect"
 		_, _ = p.Write(internalError)

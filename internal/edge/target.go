@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"gatehouse/internal/site"
@@ -25,6 +26,8 @@ type target struct {
 	baseRaw string // the same, percent-encoded
 	named   bool   // service: or unix:, found by Lookup at each dial
 	missing string // why it can't be reached at all: answered with 503
+
+	busy atomic.Int64 // requests under way
 
 	http    *http.Transport // HTTP/1 and 2, as the target likes
 	upgrade *http.Transport // HTTP/1 only, for upgrades
