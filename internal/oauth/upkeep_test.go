@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -94,7 +95,8 @@ func TestSessionsOfOnePersonAreBounded(t *testing.T) {
 		cookies[i] = r.cookie(appOrigin, person("alice"), "")
 	}
 	bob := r.cookie(appOrigin, person("bob"), "")
-	for i, c := range append(cookies, bob) {
+	cookies = slices.Concat(cookies, []*http.Cookie{bob})
+	for i, c := range cookies {
 		if v := r.bySession(appOrigin, c); (v.Outcome == site.Allow) != (i >= 2) {
 			t.Errorf("session %d: %s", i, v.Reason)
 		}
