@@ -128,17 +128,6 @@ func TestGateForward(t *testing.T) {
 		{name: "the query is no credential", with: queryToken, outcome: site.Challenge, step: 5, reason: "no_credential"},
 		{name: "cookie", with: aliceCookie, step: 9, reason: "allowed", user: "alice"},
 		{name: "cookie for HEAD", method: "HEAD", with: aliceCookie, step: 9, reason: "allowed", user: "alice"},
-		{name: "cookie for POST without Origin", method: "POST", with: aliceCookie, outcome: site.Forbid, step: 5, reason: "cross_origin"},
-		{name: "cookie for POST from elsewhere", method: "POST", with: aliceCookie, headers: []string{"Origin", "https://evil.example"}, outcome: site.Forbid, step: 5, reason: "cross_origin"},
-		{name: "cookie for POST from a host beside", method: "POST", with: aliceCookie, headers: []string{"Origin", "https://other.example.com"}, outcome: site.Forbid, step: 5, reason: "cross_origin"},
-		{name: "cookie for POST from null", method: "POST", with: aliceCookie, headers: []string{"Origin", "null"}, outcome: site.Forbid, step: 5, reason: "cross_origin"},
-		{name: "cookie for POST from http", method: "POST", with: aliceCookie, headers: []string{"Origin", "http://app.example.com"}, outcome: site.Forbid, step: 5, reason: "cross_origin"},
-		{name: "cookie for POST with two Origins", method: "POST", with: aliceCookie, headers: []string{"Origin", appOrigin, "Origin", appOrigin}, outcome: site.Forbid, step: 5, reason: "cross_origin"},
-		{name: "cookie for POST from here", method: "POST", with: aliceCookie, headers: []string{"Origin", appOrigin}, step: 9, reason: "allowed", user: "alice"},
-		{name: "cookie for PUT from a friend", method: "PUT", with: aliceCookie, headers: []string{"Origin", "https://friend.example"}, step: 9, reason: "allowed", user: "alice"},
-		{name: "WebSocket from elsewhere", with: aliceCookie, headers: []string{"Upgrade", "websocket", "Connection", "Upgrade", "Origin", "https://evil.example"}, outcome: site.Forbid, step: 5, reason: "cross_origin"},
-		{name: "WebSocket without Origin", with: aliceCookie, headers: []string{"Upgrade", "websocket", "Connection", "Upgrade"}, outcome: site.Forbid, step: 5, reason: "cross_origin"},
-		{name: "WebSocket from here", with: aliceCookie, headers: []string{"Upgrade", "websocket", "Connection", "Upgrade", "Origin", appOrigin}, step: 9, reason: "allowed", user: "alice"},
 		{name: "cookie of another host", with: otherCookie, outcome: site.Challenge, step: 5, reason: "no_credential"},
 		{name: "spoiled cookie", with: spoiledCookie, outcome: site.Challenge, step: 5, reason: "no_credential"},
 		{name: "spoiled cookie for POST", method: "POST", with: spoiledCookie, outcome: site.Challenge, step: 5, reason: "no_credential"},
@@ -155,6 +144,24 @@ func TestGateForward(t *testing.T) {
 
 		{name: "token of somebody not listed", with: carolToken, outcome: site.Forbid, step: 8, reason: "user_not_listed", user: "carol", own: true},
 		{name: "session of somebody not listed", with: carolCookie, outcome: site.Forbid, step: 8, reason: "user_not_listed", user: "carol"},
+	})
+}
+
+func TestGateCrossOrigin(t *testing.T) {
+	r, creds, queries := gateRig(t)
+	r.change("app.example.com", func(p *site.Proxy) { p.AuthAllowedOrigins = []string{"https://friend.example"} })
+	runGate(t, r, creds, queries, []gateCase{
+		{name: "cookie for POST without Origin", method: "POST", with: aliceCookie, outcome: site.Forbid, step: 5, reason: "cross_origin"},
+		{name: "cookie for POST from elsewhere", method: "POST", with: aliceCookie, headers: []string{"Origin", "https://evil.example"}, outcome: site.Forbid, step: 5, reason: "cross_origin"},
+		{name: "cookie for POST from a host beside", method: "POST", with: aliceCookie, headers: []string{"Origin", "https://other.example.com"}, outcome: site.Forbid, step: 5, reason: "cross_origin"},
+		{name: "cookie for POST from null", method: "POST", with: aliceCookie, headers: []string{"Origin", "null"}, outcome: site.Forbid, step: 5, reason: "cross_origin"},
+		{name: "cookie for POST from http", method: "POST", with: aliceCookie, headers: []string{"Origin", "http://app.example.com"}, outcome: site.Forbid, step: 5, reason: "cross_origin"},
+		{name: "cookie for POST with two Origins", method: "POST", with: aliceCookie, headers: []string{"Origin", appOrigin, "Origin", appOrigin}, outcome: site.Forbid, step: 5, reason: "cross_origin"},
+		{name: "cookie for POST from here", method: "POST", with: aliceCookie, headers: []string{"Origin", appOrigin}, step: 9, reason: "allowed", user: "alice"},
+		{name: "cookie for PUT from a friend", method: "PUT", with: aliceCookie, headers: []string{"Origin", "https://friend.example"}, step: 9, reason: "allowed", user: "alice"},
+		{name: "WebSocket from elsewhere", with: aliceCookie, headers: []string{"Upgrade", "websocket", "Connection", "Upgrade", "Origin", "https://evil.example"}, outcome: site.Forbid, step: 5, reason: "cross_origin"},
+		{name: "WebSocket without Origin", with: aliceCookie, headers: []string{"Upgrade", "websocket", "Connection", "Upgrade"}, outcome: site.Forbid, step: 5, reason: "cross_origin"},
+		{name: "WebSocket from here", with: aliceCookie, headers: []string{"Upgrade", "websocket", "Connection", "Upgrade", "Origin", appOrigin}, step: 9, reason: "allowed", user: "alice"},
 	})
 }
 

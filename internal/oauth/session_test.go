@@ -45,6 +45,21 @@ func TestSessionCookieAttributes(t *testing.T) {
 	}
 }
 
+func TestSessionCountsOnItsHostAlone(t *testing.T) {
+	r := newRig(t)
+	c := r.cookie(appOrigin, person("alice"), "")
+	for origin, want := range map[string]string{appOrigin: "allowed", "https://other.example.com": "no_credential"} {
+		if v := r.bySession(origin, c); v.Reason != want {
+			t.Errorf("%s: %s", origin, v.Reason)
+		}
+	}
+	v, req := r.visit(http.MethodGet, authOrigin+"/account")
+	req.AddCookie(c)
+	if _, ok := r.SessionOf(v, req); ok {
+		t.Error("it counts on the sign-in host")
+	}
+}
+
 func TestSessionEndsWhenIdle(t *testing.T) {
 	r := newRig(t)
 	c := r.cookie(appOrigin, person("alice"), "")
