@@ -53,7 +53,7 @@ func (s *Server) Still(v *site.Visit) bool {
 	if p == nil {
 		return stillOpen(host, route, v.Path, &set)
 	}
-	return s.stillPermitted(v, host, &set, p)
+	return s.stillPermitted(host, &set, p)
 }
 
 // stillOpen reports whether a request without a principal may go on.
@@ -61,12 +61,12 @@ func stillOpen(host *site.Host, route *site.Route, path site.Path, set *settings
 	return isPublic(host, route, path) || !set.on || set.excluded != "" || set.passes()
 }
 
-func (s *Server) stillPermitted(v *site.Visit, host *site.Host, set *settings, p *principal.Principal) bool {
+func (s *Server) stillPermitted(host *site.Host, set *settings, p *principal.Principal) bool {
 	now := s.now()
 	if p.AuthType == principal.Local {
 		return true
 	}
-	if s.revokedPrincipal(v, p) || (p.AuthType == principal.Session && now.After(p.Expires)) {
+	if s.revokedPrincipal(p) || (p.AuthType == principal.Session && now.After(p.Expires)) {
 		return false
 	}
 	if !set.on || set.excluded != "" {

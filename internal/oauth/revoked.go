@@ -7,7 +7,6 @@ import (
 
 	"gatehouse/internal/fault"
 	"gatehouse/internal/principal"
-	"gatehouse/internal/site"
 )
 
 // What a revocation can end: the kinds of Revoke.
@@ -149,7 +148,7 @@ func (s *Server) revokedSession(e *Session) bool {
 }
 
 // revokedPrincipal asks the same of a request that was let in earlier.
-func (s *Server) revokedPrincipal(v *site.Visit, p *principal.Principal) bool {
+func (s *Server) revokedPrincipal(p *principal.Principal) bool {
 	made := p.IssuedAt
 	if p.AuthType == principal.Bearer {
 		made = made.Add(time.Second - time.Nanosecond)
@@ -157,7 +156,7 @@ func (s *Server) revokedPrincipal(v *site.Visit, p *principal.Principal) bool {
 	return s.revoked.any(RevokeToken, p.TokenID) || s.revoked.any(RevokeGrant, p.GrantID) ||
 		s.revoked.any(RevokeSession, p.SessionID) || s.revoked.any(RevokeSession, p.ParentID) ||
 		s.revoked.since(RevokeClient, p.ClientID, made) || s.revoked.since(RevokeUser, p.Subject, made) ||
-		s.revoked.host(v.Name, made) || !s.users.counts(p.User, made)
+		s.revoked.host(hostOf(p.Resource), made) || !s.users.counts(p.User, made)
 }
 
 // loadRevocations reads the whole list.
