@@ -1,6 +1,9 @@
 package test
 
 import (
+	"bytes"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -8,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/net/http2"
 )
 
 // TestStrangerAtTheEdge attacks the data path with raw bytes: one server, a
@@ -25,6 +30,7 @@ func TestStrangerAtTheEdge(t *testing.T) {
 		"host confusion":   hostConfusion,
 		"backend's answer": hostileAnswers,
 		"limits":           headLimits,
+		"endless HTTP/2":   continuations,
 	} {
 		t.Run(name, func(t *testing.T) { attack(t, s, backend) })
 	}
@@ -452,4 +458,29 @@ func headLimits(t *testing.T, s *server, _ *tap) {
 		}
 	}
 	all.Wait()
+}
+
+// continuations sends a head by HTTP/2 that never ends: the connection does.
+func continuations(t *testing.T, s *server, _ *tap) {
+	conn, err := tls.Dial("tcp", "127.0.0.1:"+port(s.HTTPS), &tls.Config{RootCAs: s.trusted(), ServerName: "open.localhost", NextProtos: []string{"h2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	go func() { _, _ = io.Copy(io.Discard, conn) }() // ends with the connection
+	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
+		t.Fatal(err)
+	}
+	frames := http2.NewFramer(conn, nil)
+	if err := errors.Join(frames.WriteSettings(), frames.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x82}})); err != nil {
+		t.Fatal(err)
+	}
+	filler := bytes.Repeat([]byte{0x40, 1, 'a', 1, 'b'}, 3000) // a: b, again and again, as literals
+	for range 2000 {
+		if frames.WriteContinuation(1, false, filler) != nil {
+			return
+		}
+	}
+	t.Error("30 MB of an unfinished head were taken")
 }
