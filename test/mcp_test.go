@@ -15,7 +15,7 @@ import (
 // server, told nothing but the URL: it finds the metadata, registers, sends the
 // person to consent, gets a token and calls a tool, which knows the person.
 func TestMCPClientNeedsOnlyTheURL(t *testing.T) {
-	s := start(t, []string{"OAUTH_MCP_USERS=local:alice"}, "protect", "tools.localhost", "internal:demo", "--mcp")
+	s := start(t, nil, "protect", "tools.localhost", "internal:demo", "--mcp", "--allow", "local:alice")
 	p := s.person()
 	p.becomeAdmin()
 	const redirect = "http://127.0.0.1:7777/callback"

@@ -75,4 +75,12 @@ func TestDemoNeedsNothingElse(t *testing.T) {
 	if page.StatusCode != http.StatusOK || !strings.Contains(page.Body, "local:alice") {
 		t.Errorf("the demo page: %d\n%s", page.StatusCode, page.Body)
 	}
+	if strings.Contains(page.Body, "gatehouse=") || !strings.Contains(page.Body, "X-Forwarded-Proto") {
+		t.Errorf("the demo page shows other headers than a backend would get:\n%s", page.Body)
+	}
+	for _, bare := range []string{"auth.localhost", "localhost"} {
+		if home := p.follow(s.url(bare, "/")); home.StatusCode != http.StatusOK || !strings.Contains(home.Body, "Connected") && !strings.Contains(home.Body, "alice") {
+			t.Errorf("the bare address of %s: %d\n%s", bare, home.StatusCode, home.Body)
+		}
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gatehouse/internal/api/listenfile"
+	"gatehouse/internal/cert"
 	"gatehouse/internal/site"
 )
 
@@ -17,9 +18,6 @@ import (
 // it. Nobody's secret is in it but the setup link, which goes to stderr and
 // nowhere else.
 func (n *node) announce(ctx context.Context, protect *protectArgs) error {
-	if err := listenfile.WriteCA(n.cfg.DataDir, n.certs.CAPEM()); err != nil {
-		return err
-	}
 	if err := listenfile.WriteCA(n.cfg.DataDir, n.certs.CAPEM()); err != nil {
 		return err
 	}
@@ -68,6 +66,10 @@ func (n *node) tellHost(b *strings.Builder, protect *protectArgs) {
 	fmt.Fprintf(b, "  open   %s/\n", n.origins.Of(protect.Host, true))
 	if site.UnderLocalhost(protect.Host) {
 		fmt.Fprintf(b, "  or     %s/   (this machine only, no certificate warning)\n", n.origins.Of(protect.Host, false))
+	}
+	if !cert.Local(protect.Host) {
+		fmt.Fprintf(b, "  note   this version obtains no certificates from a public authority: HTTPS for %s uses a self-signed one.\n"+
+			"         Put a TLS-ending proxy in front (TRUSTED_PROXIES), or use a name that the local CA serves.\n", protect.Host)
 	}
 	if n.origins.OwnPages(protect.Host) {
 		fmt.Fprintf(b, "  note   the sign-in pages stand on %s itself, under %s: its visitors can't reach %s.\n"+

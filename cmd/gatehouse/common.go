@@ -22,7 +22,7 @@ func bindForce(f *pflag.FlagSet, force *bool) {
 }
 
 func bindIfMatch(f *pflag.FlagSet, version *string) {
-	f.StringVar(version, "if-match", "", "only if this is still the version (see `show`)")
+	f.StringVar(version, "if-match", "", "only if this is still the `VERSION` that show tells")
 }
 
 // done is a view for answers that hold nothing to read.

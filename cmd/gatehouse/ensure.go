@@ -48,7 +48,10 @@ func (p *protectArgs) fields() map[string]any {
 		"auth_mode": p.Mode, "resource_endpoint": p.ResourceEndpoint, "mcp_enabled": p.MCP,
 	}
 	if len(p.Allow) > 0 {
-		fields["auth_required_users"] = p.Allow
+		fields["auth_required_users"], fields["oauth_user_users"] = p.Allow, p.Allow
+		if p.MCP {
+			fields["oauth_mcp_users"] = p.Allow
+		}
 	}
 	if len(p.Exclude) > 0 {
 		fields["auth_excluded_paths"] = p.Exclude

@@ -99,9 +99,9 @@ func TestOnlyWhatIsNamedIsChanged(t *testing.T) {
 	api := newStandIn(t, answering(http.StatusOK, `{}`))
 	for line, want := range map[string]asked{
 		"proxy create a.test http://x --auth --mode redirect --allow alice --allow bob --exclude /health --mcp --no-http --header X-A=b=c --response-header X-D=": {
-			"POST", "/proxies/", `{"auth_enabled":true,"auth_excluded_paths":["/health"],"auth_mode":"redirect","auth_required_users":["alice","bob"],"custom_headers":{"X-A":"b=c"},"custom_response_headers":{"X-D":""},"enable_http":false,"mcp_enabled":true,"proxy_hostname":"a.test","resource_endpoint":"/mcp","target_url":"http://x"}`, "", ""},
+			"POST", "/proxies/", `{"auth_enabled":true,"auth_excluded_paths":["/health"],"auth_mode":"redirect","auth_required_users":["alice","bob"],"custom_headers":{"X-A":"b=c"},"custom_response_headers":{"X-D":""},"enable_http":false,"mcp_enabled":true,"oauth_mcp_users":["alice","bob"],"oauth_user_users":["alice","bob"],"proxy_hostname":"a.test","resource_endpoint":"/mcp","target_url":"http://x"}`, "", ""},
 		"proxy create a.test http://x":               {"POST", "/proxies/", `{"proxy_hostname":"a.test","target_url":"http://x"}`, "", ""},
-		"proxy create a.test http://x --allow alice": {"POST", "/proxies/", `{"auth_enabled":true,"auth_required_users":["alice"],"proxy_hostname":"a.test","target_url":"http://x"}`, "", ""},
+		"proxy create a.test http://x --allow alice": {"POST", "/proxies/", `{"auth_enabled":true,"auth_required_users":["alice"],"oauth_user_users":["alice"],"proxy_hostname":"a.test","target_url":"http://x"}`, "", ""},
 		"proxy update a.test --set auth_realm=42 --set max_body_bytes=42 --set targets=[] --default auth_mode --if-match 3": {
 			"PUT", "/proxies/a.test", `{"auth_mode":null,"auth_realm":"42","max_body_bytes":42,"targets":[]}`, "", `"3"`},
 		"proxy disable a.test":                 {"PUT", "/proxies/a.test", `{"enabled":false}`, "", ""},

@@ -18,14 +18,14 @@ import (
 // maxLine bounds what is read from a prompt or a pipe.
 const maxLine = 64 << 10
 
-// confirm asks before something is lost. In a pipe nobody can answer: there the
+// confirm asks before something is lost or opened. In a pipe nobody can answer: there the
 // command line must say --force.
 func (a *app) confirm(ctx context.Context, force bool, question string) error {
 	if force || a.flags.dryRun {
 		return nil
 	}
 	if _, ok := terminal(a.in); !ok {
-		return usage("this can't be undone: add --force")
+		return usage("nobody is there to say yes: add --force")
 	}
 	_, _ = fmt.Fprintf(a.err, "%s [y/N] ", render.Clean(question))
 	answer, err := waited(ctx, func() (string, error) { return readLine(a.in) })

@@ -65,7 +65,7 @@ func (a *app) proxyCreate() *cobra.Command {
 	c := a.command(verb{
 		use: "create HOST TARGET [flags]", short: "Start serving a host",
 		long: "Serves HOST over HTTPS and HTTP and sends its requests to TARGET: an http, https or h2c URL, or internal:demo.\n" +
-			"Without --auth or --allow everyone may in.",
+			"Without --auth or one of the --allow flags everyone may in. People named by --allow get the\nscope user of this host, and with --mcp the scope mcp.",
 		example: "  gatehouse proxy create app.example.com http://10.0.0.5:3000 --auth --mode redirect --allow octocat\n" +
 			"  gatehouse proxy create mcp.example.com http://10.0.0.6:8000 --auth --mcp",
 		args: cobra.ExactArgs(2), complete: cobra.NoFileCompletions,
@@ -91,13 +91,32 @@ func createPatch(f *fields, target string) (site.Patch, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.given("allow") && !f.given("auth") {
+	if (f.given("allow") || f.given("allow-email") || f.given("allow-group")) && !f.given("auth") {
 		patch["auth_enabled"] = json.RawMessage("true")
 	}
-	if string(patch["mcp_enabled"]) == "true" && patch["resource_endpoint"] == nil {
+	mcp := string(patch["mcp_enabled"]) == "true"
+	if mcp && patch["resource_endpoint"] == nil {
 		patch["resource_endpoint"] = json.RawMessage(`"/mcp"`)
 	}
+	grantScopes(patch, mcp)
 	return patch, patch.Set("target_url", target)
+}
+
+// grantScopes gives the people whom a new host names the scopes that they need
+// there: user, and mcp where it is an MCP server. Nobody has a scope by default,
+// so being let in without one would be of no use to a program that asks for a
+// token. The scopes are for this host's own resource alone.
+func grantScopes(patch site.Patch, mcp bool) {
+	people := patch["auth_required_users"]
+	if people == nil {
+		return
+	}
+	if patch["oauth_user_users"] == nil {
+		patch["oauth_user_users"] = people
+	}
+	if mcp && patch["oauth_mcp_users"] == nil {
+		patch["oauth_mcp_users"] = people
+	}
 }
 
 // bindProxy are the settings that create and update share.

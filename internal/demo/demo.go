@@ -8,6 +8,7 @@ import (
 	"cmp"
 	_ "embed"
 	"html/template"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -53,9 +54,17 @@ func show(w http.ResponseWriter, r *http.Request) {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-store")
 	_ = page.Execute(w, view{ // a failed write means that the client is gone
-		Host: r.Host, Method: r.Method, Path: r.URL.RequestURI(),
+		Host: hostname(r.Host), Method: r.Method, Path: r.URL.RequestURI(),
 		Principal: principal.From(r.Context()), Headers: reached(r.Header),
 	})
+}
+
+// hostname is host without its port, as protect wants it.
+func hostname(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		return name
+	}
+	return host
 }
 
 func reached(h http.Header) []header {

@@ -144,6 +144,9 @@ func (x *exchange) fail(kind, what string) {
 
 func (x *exchange) record() {
 	v, r := &x.visit, x.r
+	if c := x.info.strict; c != nil && strings.HasPrefix(r.Method, refusedMark) && c.bad.unused {
+		return // nobody asked for anything
+	}
 	entry := &journal.Entry{
 		Kind: journal.Request, RequestID: v.RequestID, TraceID: x.trace, ClientIP: v.Client.String(),
 		Proxy: v.Name, Method: strings.TrimPrefix(r.Method, refusedMark), Path: v.Path.Raw, Query: r.URL.RawQuery,

@@ -34,6 +34,9 @@ func (x *exchange) forward() {
 // the context, never in headers.
 func (x *exchange) serveLocal() {
 	x.scrub()
+	if x.visit.Target() == site.InternalDemo {
+		x.introduce(x.r.Header) // the demo shows what a backend would get
+	}
 	ctx := site.WithVisit(x.ctx, &x.visit)
 	if who := x.visit.Verdict.Principal; who != nil {
 		ctx = principal.With(ctx, who)

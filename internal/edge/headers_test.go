@@ -270,7 +270,7 @@ func TestIdentityNeverReachesLocalHandlersAsHeaders(t *testing.T) {
 	})
 	r := newRig(t, Options{Locals: map[string]http.Handler{"internal:api": api}}, site.Localhost())
 	r.gate.decide(allowAlice)
-	r.send("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Auth-User: mallory\r\nx_auth_scopes: admin\r\nAuthorization: Bearer t\r\nCookie: gatehouse=s\r\n\r\n")
+	r.send("GET /proxies/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Auth-User: mallory\r\nx_auth_scopes: admin\r\nAuthorization: Bearer t\r\nCookie: gatehouse=s\r\n\r\n")
 	if visit == nil || visit.Host.Proxy.Hostname != "localhost" || who == nil || who.User != "alice" {
 		t.Fatalf("visit %v, principal %v", visit, who)
 	}

@@ -15,6 +15,7 @@ const maxChunkLine = 1 << 10
 type refusal struct {
 	status int    // 400, 408 or 431
 	rule   string // the rule that was broken, as a sentence without a final stop
+	unused bool   // no byte ever came: browsers open connections ahead of need
 }
 
 func (r *refusal) Error() string { return fmt.Sprintf("refused with %d: %s", r.status, r.rule) }
@@ -110,13 +111,13 @@ func (k *checker) nextLine(b []byte, limit int) ([]byte, *refusal) {
 	if i < 0 {
 		k.scan = len(b)
 		if len(b) >= limit {
-			return nil, &refusal{431, "the head is larger than 64 KiB"}
+			return nil, &refusal{status: 431, rule: "the head is larger than 64 KiB"}
 		}
 		return nil, nil
 	}
 	end := k.scan + i
 	if end >= limit {
-		return nil, &refusal{431, "the head is larger than 64 KiB"}
+		return nil, &refusal{status: 431, rule: "the head is larger than 64 KiB"}
 	}
 	if end == k.line || b[end-1] != '\r' {
 		return nil, malformed("lines end with CRLF, not with LF alone")
@@ -216,7 +217,7 @@ func (k *checker) trailerLine(b []byte) (int, *refusal) {
 		size = len(b)
 	}
 	if k.left+int64(size) >= maxHead {
-		return 0, &refusal{431, "the trailers are larger than 64 KiB"}
+		return 0, &refusal{status: 431, rule: "the trailers are larger than 64 KiB"}
 	}
 	if i < 0 {
 		return 0, nil

@@ -156,7 +156,7 @@ func (c *strictConn) readError(err error) error {
 		return err
 	}
 	c.headBy = time.Time{}
-	c.bad = &refusal{408, "the head of a request must arrive within " + c.headTimeout.String()}
+	c.bad = &refusal{status: 408, rule: "the head of a request must arrive within " + c.headTimeout.String(), unused: c.first && len(c.pend) == 0}
 	return nil
 }
 

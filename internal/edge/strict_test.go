@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"gatehouse/internal/journal"
 )
 
 const smuggled = "GET /smuggled HTTP/1.1\r\nHost: app.test\r\n\r\n"
@@ -265,6 +267,24 @@ func TestSlowHeadGets408(t *testing.T) {
 		got := r.send(start)
 		if i := strings.LastIndex(got, "HTTP/1.1 "); i < 0 || !strings.HasPrefix(got[i:], "HTTP/1.1 408 ") {
 			t.Errorf("after %q: %q", start, got)
+		}
+	}
+}
+
+func TestUnusedConnectionLeavesNoEntry(t *testing.T) {
+	r := newRig(t, Options{HeadTimeout: 50 * time.Millisecond}, to("app.test", backend(t, hello).URL))
+	if got := r.send(""); !strings.HasPrefix(got, "HTTP/1.1 408 ") {
+		t.Errorf("got %q", got)
+	}
+	if resp, _ := r.get("http://app.test/"); resp.StatusCode != 200 {
+		t.Errorf("got %d", resp.StatusCode)
+	}
+	r.journal.wait(t, func(e *journal.Entry) bool { return e.Status == 200 })
+	r.journal.mu.Lock()
+	defer r.journal.mu.Unlock()
+	for _, e := range r.journal.entries {
+		if e.Status == 408 {
+			t.Errorf("a connection that asked for nothing was recorded: %+v", e)
 		}
 	}
 }

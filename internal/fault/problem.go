@@ -42,6 +42,7 @@ func (p Problem) WriteTo(w http.ResponseWriter) {
 	if err != nil { // strings and ints only: can't happen, but an answer must go out
 		body = []byte(`{"type":"about:blank","status":500}`)
 	}
+	body = append(body, '\n') // so that a prompt does not stick to it
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))

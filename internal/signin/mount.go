@@ -26,6 +26,7 @@ func (p *Pages) mount() map[string]page {
 		"/.gatehouse/callback": {get: p.arrive},
 		"/.gatehouse/logout":   {get: p.askHostLogout, post: p.hostLogout},
 
+		"/":         {get: p.showHome},
 		"/signin":   {get: p.signin, post: p.prove, stale: p.proveStale, limited: true},
 		"/callback": {get: p.returned},
 		"/consent":  {get: p.consent, post: p.decide},
@@ -83,6 +84,12 @@ func (p *Pages) serve(c *call) error {
 	return &trouble{status: http.StatusMethodNotAllowed, reason: "method_not_allowed", title: "That does not work here", text: "This address is not asked that way. Go back and try again."}
 }
 
+// showHome leads whoever opens the bare address to what there is for people.
+func (p *Pages) showHome(c *call) error {
+	redirect(c.w, c.at+"/account")
+	return nil
+}
+
 func allowed(pg page) string {
 	var methods []string
 	if pg.get != nil {
@@ -108,6 +115,8 @@ func (p *Pages) find(c *call) (pg page, elsewhere string, found bool) {
 	switch {
 	case !found, below, c.home && c.at == "", path == "/callback" && c.home:
 		return pg, "", found
+	case path == "/": // localhost: people belong on the sign-in host
+		return pg, c.pagesOrigin() + c.at + "/", true
 	case path == "/device" || path == "/callback":
 		return pg, withQuery(c.pagesOrigin()+c.at+path, c.r.URL.RawQuery), true
 	}

@@ -28,6 +28,7 @@ func BuiltInRoutes() []Route {
 		builtIn(RouteDeviceToken, MatchExact, "/device/token", InternalOAuth, "alias of /token"),
 		builtIn(RouteHealth, MatchExact, "/health", InternalAPI, "health of this node"),
 		builtIn(RouteMCP, MatchExact, "/mcp", InternalMCP, "Gatehouse's own MCP server"),
+		builtIn(RouteHome, MatchExact, "/", InternalPages, "leads people to their account"),
 		builtIn(RouteGatehouse, MatchPrefix, "/.gatehouse", InternalPages, "browser sessions: start, callback, logout"),
 	}
 	for _, page := range pages {
@@ -46,7 +47,7 @@ func (h *Host) On(id string) bool {
 	switch {
 	case id == RouteACME:
 		return true
-	case id == RouteHealth, id == RouteMCP:
+	case id == RouteHealth, id == RouteMCP, id == RouteHome:
 		return h.Role != Ordinary
 	case id == RouteVerify, slices.Contains(pages, id):
 		return h.Role == SignInHost

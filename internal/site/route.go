@@ -92,6 +92,7 @@ const (
 	RouteHealth           = "health"
 	RouteMCP              = "mcp"
 	RouteGatehouse        = "gatehouse" // /.gatehouse/: browser sessions
+	RouteHome             = "home"
 )
 
 // Built-in services: what a target "internal:…" names. OAuth and ACME are for
