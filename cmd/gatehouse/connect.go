@@ -60,6 +60,9 @@ func (a *app) apiURL(settings *config.Client) (string, error) {
 		if err != nil && !fault.Is(err, fault.NotFound) {
 			return "", err
 		}
+		if err == nil && !l.Alive() {
+			return "", fault.New(fault.Unavailable, "the Gatehouse of DATA_DIR=%s has ended: start it, or name an API by --url", settings.DataDir)
+		}
 		url = first(l.HTTP, l.HTTPS, l.Direct, "http://localhost")
 	}
 	u, err := client.ParseURL(url)

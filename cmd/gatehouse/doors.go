@@ -12,6 +12,7 @@ import (
 
 	"gatehouse/internal/api"
 	"gatehouse/internal/api/localauth"
+	"gatehouse/internal/edge"
 )
 
 // doors are the API and the servers that offer it beside the data path.
@@ -36,21 +37,25 @@ func (n *node) newDoors() (*doors, error) {
 		if l == nil {
 			continue
 		}
-		d.on = append(d.on, l)
-		d.servers = append(d.servers, directServer(&api.Direct{
+		server := directServer(&api.Direct{
 			API: handler, OAuth: n.oauth, Gate: n.oauth, Local: verifier, World: n.roster.World, Recorder: n.journal,
 			Socket: l == n.listeners.socket, Trusted: n.cfg.Listen.TrustedProxies,
-		}, n.component("api")))
+		}, n.component("api"))
+		d.on = append(d.on, edge.Strict(server, l, headTimeout))
+		d.servers = append(d.servers, server)
 	}
 	return d, nil
 }
 
 func directServer(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: h, ReadHeaderTimeout: headTimeout, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }
+
+// headTimeout is how long a request's head may take.
+const headTimeout = 5 * time.Second
 
 // streamGrace is how long what runs at the end may take to end by itself.
 const streamGrace = 2 * time.Second

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -29,6 +30,7 @@ func (n *node) openLogs() (err error) {
 		return err
 	}
 	n.levels.Record(n.journal)
+	slog.SetDefault(n.component("http")) // net/http says some things to the standard logger alone
 	for _, w := range n.cfg.Warnings() {
 		n.log.Warn(w.Text, "component", "config", "variable", w.Name)
 	}

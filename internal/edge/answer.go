@@ -31,6 +31,8 @@ func (x *exchange) interim(code int, header textproto.MIMEHeader) error {
 	if code == http.StatusContinue || x.interims.over {
 		return nil
 	}
+	removeHops(http.Header(header))
+	dropOwnSetCookies(http.Header(header), x.inst.host.Proxy.AuthCookieName)
 	h := x.w.Header()
 	maps.Copy(h, http.Header(header))
 	x.w.ResponseWriter.WriteHeader(code)

@@ -30,8 +30,10 @@ func cutFold(s, prefix string) (rest string, ok bool) {
 	return s[len(prefix):], true
 }
 
+// cookieName is the name in a pair. Browsers take "=a=b" for a cookie without a
+// name, and send it back as one called a.
 func cookieName(pair string) string {
-	name, _, _ := strings.Cut(pair, "=")
+	name, _, _ := strings.Cut(strings.TrimLeft(pair, " \t="), "=")
 	return strings.Trim(name, " \t")
 }
 

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -29,11 +30,23 @@ func sanitize(e *Entry) {
 	if e.Kind == "" {
 		e.Kind = Request
 	}
-	for i, s := range e.Scopes {
-		e.Scopes[i] = strings.ReplaceAll(line(s), " ", "_")
-	}
+	e.Scopes = sanitizeScopes(e.Scopes)
 	e.RequestHeaders = sanitizeHeaders(e.RequestHeaders)
 	e.ResponseHeaders = sanitizeHeaders(e.ResponseHeaders)
+}
+
+// sanitizeScopes makes a new list where something has to change: the one that
+// came may be the live one of a principal, which the gate reads.
+func sanitizeScopes(scopes []string) []string {
+	for i, s := range scopes {
+		clean := strings.ReplaceAll(line(s), " ", "_")
+		if clean == s {
+			continue
+		}
+		scopes = slices.Clone(scopes)
+		scopes[i] = clean
+	}
+	return scopes
 }
 
 func sanitizeText(id columnID, s string) string {

@@ -8,8 +8,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
+	"syscall"
+	"time"
 
 	"gatehouse/internal/fault"
 )
@@ -92,4 +95,19 @@ func Remove(dataDir string, pid int) error {
 		return err
 	}
 	return os.Remove(Path(dataDir))
+}
+
+// Alive reports whether the Gatehouse that wrote l still runs. The file outlives
+// a process that was killed, and then its ports may be anybody's, who must not be
+// shown a token. The socket tells: only this account can have it open.
+func (l Listen) Alive() bool {
+	if l.Socket == "" {
+		return l.PID > 0 && syscall.Kill(l.PID, 0) == nil
+	}
+	c, err := net.DialTimeout("unix", l.Socket, time.Second)
+	if err != nil {
+		return false
+	}
+	_ = c.Close() // it answered: that is all
+	return true
 }
