@@ -79,6 +79,28 @@ func TestTokensByCurl(t *testing.T) {
 	}
 }
 
+// TestHealthAndMetadataWithoutSignIn: health tells strangers the status alone and
+// readers more; a host without sign-in says that it has no resource metadata,
+// whatever its backend would say.
+func TestHealthAndMetadataWithoutSignIn(t *testing.T) {
+	s := start(t, nil, "serve")
+	admin := s.admin()
+	stranger := get(t, s.client(), s.HTTP+"/health")
+	reader := get(t, s.client(), s.HTTP+"/health", "Authorization: Bearer "+admin.token)
+	if strings.Contains(stranger.Body, "version") || !strings.Contains(reader.Body, `"version"`) {
+		t.Errorf("a stranger reads %s, a reader %s", stranger.Body, reader.Body)
+	}
+	admin.create("open.localhost", mirror(t).URL)
+	metadata := strings.Replace(s.HTTP, "localhost", "open.localhost", 1) + "/.well-known/oauth-protected-resource"
+	if got := get(t, s.client(), metadata); got.StatusCode != http.StatusNotFound || !strings.Contains(got.Header.Get("Content-Type"), "json") {
+		t.Errorf("metadata of an open host: %d %s", got.StatusCode, got.Body)
+	}
+	admin.do("PUT", "/proxies/open.localhost", `{"resource_override_backend":false}`, http.StatusOK)
+	if got := get(t, s.client(), metadata); got.StatusCode != http.StatusOK || !strings.Contains(got.Body, "the backend saw") {
+		t.Errorf("with resource_override_backend false the backend answers, not %d %s", got.StatusCode, got.Body)
+	}
+}
+
 // grantOf is the id of the grant for a host's resource.
 func grantOf(t *testing.T, s *server, host string) string {
 	t.Helper()

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 
 	"gatehouse/internal/control"
 	"gatehouse/internal/fault"
@@ -27,12 +26,18 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error, scope cont
 	if p.Status >= http.StatusInternalServerError {
 		a.log.ErrorContext(r.Context(), "an operation failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
-	if e, ok := errors.AsType[*fault.Error](err); ok && e.RetryAfter > 0 {
+	e, ok := errors.AsType[*fault.Error](err)
+	if ok && e.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
 	} else if p.Status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "5")
 	}
-	challenge(w, r, p.Status, scope)
+	switch {
+	case p.Status == http.StatusUnauthorized:
+		challenge(w, r, string(scope), "")
+	case ok && e.Scope != "":
+		challenge(w, r, e.Scope, `, error="insufficient_scope", error_description="this needs the scope `+e.Scope+`"`)
+	}
 	a.write(w, r, p)
 }
 
@@ -42,22 +47,18 @@ func (a *API) write(w http.ResponseWriter, r *http.Request, p fault.Problem) {
 }
 
 // challenge tells a client where to get a token for this API (RFC 9728), and
-// with 403 which scope it lacks (RFC 6750).
-func challenge(w http.ResponseWriter, r *http.Request, status int, scope control.Scope) {
+// behind a 403 which scope it lacks (RFC 6750). Other refusals get none: clients
+// would sign in again and again.
+func challenge(w http.ResponseWriter, r *http.Request, scope, more string) {
 	v := site.VisitFrom(r.Context())
-	if v == nil || v.Host == nil || scope == control.Public || (status != http.StatusUnauthorized && status != http.StatusForbidden) {
+	if v == nil || v.Host == nil || scope == "" {
 		return
 	}
 	endpoint := v.Host.Proxy.ResourceEndpoint
 	if endpoint == "/" {
 		endpoint = ""
 	}
-	var b strings.Builder
-	b.WriteString(`Bearer resource_metadata="` + v.Origin + "/.well-known/oauth-protected-resource" + endpoint + `", scope="` + string(scope) + `"`)
-	if status == http.StatusForbidden {
-		b.WriteString(`, error="insufficient_scope", error_description="this needs the scope ` + string(scope) + `"`)
-	}
-	w.Header().Set("WWW-Authenticate", b.String())
+	w.Header().Set("WWW-Authenticate", `Bearer resource_metadata="`+v.Origin+"/.well-known/oauth-protected-resource"+endpoint+`", scope="`+scope+`"`+more)
 }
 
 func parseQuery(raw string) (url.Values, error) {

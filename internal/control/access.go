@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"fmt"
 
 	"gatehouse/internal/fault"
 	"gatehouse/internal/principal"
@@ -28,7 +29,7 @@ func (c *Control) Allow(ctx context.Context, scope Scope) error {
 	case !c.ours(ctx, p):
 		return fault.New(fault.Denied, "the token is for %s, not for the API of Gatehouse", p.Resource)
 	case !p.Has(string(scope)):
-		return fault.New(fault.Denied, "this needs the scope %s", scope)
+		return &fault.Error{Kind: fault.Denied, Scope: string(scope), Public: fmt.Sprintf("this needs the scope %s", scope)}
 	}
 	return nil
 }

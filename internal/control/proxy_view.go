@@ -38,6 +38,12 @@ func (c *Control) view(p site.Proxy, version int64, full bool) ProxyView {
 	}
 	if full {
 		p.GitHubClientSecret = ""
+		for _, list := range []*[]string{&p.AuthExcludedPaths, &p.EnabledRoutes, &p.DisabledRoutes, &p.AuthAllowedOrigins, &p.MCPAllowedOrigins, &p.UpgradeProtocols} {
+			*list = none(*list) // empty and null mean the same there
+		}
+		if p.Targets == nil {
+			p.Targets = []site.WeightedTarget{}
+		}
 		v.ProxySettings = (*ProxySettings)(&p)
 	}
 	return v

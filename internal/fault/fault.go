@@ -84,6 +84,7 @@ type Error struct {
 	Public     string        // one sentence for whoever asked; says what to do; never a secret
 	Fields     []Field       // with Invalid: each broken rule
 	RetryAfter time.Duration // with Unavailable and TooMany; 0: unknown
+	Scope      string        // with Denied: the scope that would help; empty: none would
 	Cause      error         // private; for the log
 }
 

@@ -215,9 +215,10 @@ func (s *Server) narrowed(host *site.Host, g *Grant, f form) ([]string, error) {
 		if beyond := without(known, g.Scopes); len(beyond) > 0 {
 			return nil, newError("invalid_scope", "scope asks for more than was granted").because("scope_widened")
 		}
-		if len(known) > 0 {
-			scopes = known
+		if len(known) == 0 {
+			return nil, newError("invalid_scope", "none of the scopes asked for is known here").because("scope_unknown")
 		}
+		scopes = known
 	}
 	scopes = s.GrantedScopes(host, g.Person, scopes)
 	if len(scopes) == 0 {

@@ -58,7 +58,7 @@ type judge struct {
 
 func (j *judge) decide() site.Verdict {
 	if isPublic(j.v.Host, j.v.Route, j.v.Path) { // step 1
-		return j.finish(1, site.Verdict{Reason: reasonPublic})
+		return j.public()
 	}
 	j.note(1, "not a public endpoint")
 	j.set = settingsFor(j.v, j.v.Host, j.v.Route) // step 2
@@ -97,24 +97,40 @@ func isPublic(host *site.Host, route *site.Route, path site.Path) bool {
 	return route.ID == site.RouteHealth && host.Role != site.Ordinary && path.Plain
 }
 
+// public is step 1. Health tells more to those who may read: there a token that
+// counts says who is asking.
+func (j *judge) public() site.Verdict {
+	verdict := site.Verdict{Reason: reasonPublic}
+	if j.v.Route.ID == site.RouteHealth {
+		j.set = settingsFor(j.v, j.v.Host, j.v.Route)
+		verdict.Principal = j.bystander()
+	}
+	return j.finish(1, verdict)
+}
+
 // excluded is step 4: the request goes on, whatever it carries; a token that
 // counts here still says who is asking.
 func (j *judge) excluded() site.Verdict {
-	verdict := site.Verdict{Reason: reasonExcluded}
+	return j.finish(4, site.Verdict{Reason: reasonExcluded, Principal: j.bystander()})
+}
+
+// bystander is who sent a token that counts here, on a path where nobody has to;
+// nil for everybody else.
+func (j *judge) bystander() *principal.Principal {
 	token, _ := bearer(j.r)
 	if token == "" {
-		return j.finish(4, verdict)
+		return nil
 	}
 	e, bad := j.s.verify(token, j.v.Client, j.now)
-	if bad == nil {
-		j.owned = true
-		if j.tokenFits(e) == nil {
-			verdict.Principal = j.tokenPrincipal(e)
-		}
-	} else {
+	if bad != nil {
 		j.owned = j.s.looksOurs(token)
+		return nil
 	}
-	return j.finish(4, verdict)
+	j.owned = true
+	if j.tokenFits(e) != nil {
+		return nil
+	}
+	return j.tokenPrincipal(e)
 }
 
 // anonymous is a request without a credential of ours.

@@ -47,6 +47,8 @@ func (h *Host) On(id string) bool {
 	switch {
 	case id == RouteACME:
 		return true
+	case id == RouteResourceMetadata && h.Proxy.ResourceOverrideBackend:
+		return true // answers 404 where there is nothing to tell, so that clients don't take a backend's word
 	case id == RouteHealth, id == RouteMCP, id == RouteHome:
 		return h.Role != Ordinary
 	case id == RouteVerify, slices.Contains(pages, id):

@@ -91,11 +91,11 @@ func TestBuiltInRoutesStandWhereTheyShould(t *testing.T) {
 	protected.AuthEnabled = true
 	resource := good()
 	resource.ResourceEndpoint = "/mcp"
-	everywhere := map[string]string{"/.well-known/acme-challenge/x": "acme-challenge"}
+	everywhere := map[string]string{"/.well-known/acme-challenge/x": "acme-challenge", "/.well-known/oauth-protected-resource/mcp": "oauth-protected-resource"}
 	oauth := map[string]string{
 		"/.well-known/oauth-authorization-server": "oauth-authorization-server", "/.well-known/oauth-authorization-server/x/y": "oauth-authorization-server",
-		"/.well-known/oauth-protected-resource/mcp": "oauth-protected-resource", "/.well-known/openid-configuration": "openid-configuration",
-		"/authorize": "authorize", "/callback": "callback", "/token": "token", "/register": "register", "/register/abc": "register", "/revoke": "revoke", "/introspect": "introspect",
+		"/.well-known/openid-configuration": "openid-configuration",
+		"/authorize":                        "authorize", "/callback": "callback", "/token": "token", "/register": "register", "/register/abc": "register", "/revoke": "revoke", "/introspect": "introspect",
 		"/jwks": "jwks", "/device": "device", "/device/code": "device-code", "/device/token": "device-token", "/.gatehouse/start": "gatehouse",
 		"/register/abc/def": "", "/registered": "", "/token/": "", "/tokens": "", "/authorize/x": "", "/device/other": "",
 	}
@@ -127,6 +127,9 @@ func TestBuiltInRoutesStandWhereTheyShould(t *testing.T) {
 		check(c.name, c.h, c.ownOn, own)
 		check(c.name, c.h, c.pageOn, people)
 	}
+	backends := good()
+	backends.ResourceOverrideBackend = false
+	check("own metadata", host(t, backends, Ordinary), true, map[string]string{"/.well-known/oauth-protected-resource": ""})
 }
 
 func TestBuiltInRoutesWinOverEveryOther(t *testing.T) {

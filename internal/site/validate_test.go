@@ -71,7 +71,6 @@ func TestProxiesAreRefusedByFieldAndRule(t *testing.T) {
 		{`{"lb_policy":"sticky"}`, "lb_policy", "not supported"},
 		{`{"cert_name":"x"}`, "cert_name", "not supported"},
 		{`{"health_path":"/h"}`, "health_path", "not supported"},
-		{`{"resource_override_backend":false}`, "resource_override_backend", "not supported"},
 		{`{"resource_stateful":true}`, "resource_stateful", "not supported"},
 		{`{"resource_versions":["2025-11-25"]}`, "resource_versions", "not supported"},
 		{`{"mcp_tools":[{"tools":["*"],"action":"deny"}]}`, "mcp_tools", "not supported"},

@@ -18,9 +18,6 @@ func (p *Printer) csv(answer json.RawMessage, v View) error {
 	if err != nil {
 		return err
 	}
-	if v.Reverse {
-		slices.Reverse(list)
-	}
 	header := header(list)
 	if len(header) == 0 {
 		return nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 )
 
@@ -70,14 +71,19 @@ func (o Object) first(names string) json.RawMessage {
 // Text is the value called name in words.
 func (o Object) Text(name string) string { return Text(o.Get(name)) }
 
-// kept is a list without the rows that v does not keep.
-func kept(answer json.RawMessage, v View) (json.RawMessage, error) {
+// arranged is answer with its list as the view wants it: without the rows that
+// it does not keep, and oldest first where the API has the newest first.
+func arranged(answer json.RawMessage, v View) (json.RawMessage, error) {
 	o, err := ParseObject(answer)
 	if err != nil {
 		return nil, err
 	}
+	there := o.Get(v.List)
+	if there == nil && v.Keep == nil {
+		return answer, nil
+	}
 	var list []json.RawMessage
-	if err := json.Unmarshal(o.Get(v.List), &list); err != nil {
+	if err := json.Unmarshal(there, &list); err != nil {
 		return nil, errors.New("the answer has no list called " + v.List)
 	}
 	keep := []json.RawMessage{}
@@ -86,9 +92,12 @@ func kept(answer json.RawMessage, v View) (json.RawMessage, error) {
 		if err != nil {
 			return nil, err
 		}
-		if v.Keep(row) {
+		if v.Keep == nil || v.Keep(row) {
 			keep = append(keep, raw)
 		}
+	}
+	if v.Reverse {
+		slices.Reverse(keep)
 	}
 	return json.Marshal(map[string]any{v.List: keep, "cursor": o.Text("cursor")})
 }

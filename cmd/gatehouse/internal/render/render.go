@@ -76,9 +76,9 @@ func (p *Printer) Effective() Format {
 
 // Print prints a whole answer.
 func (p *Printer) Print(answer json.RawMessage, v View) error {
-	if v.Keep != nil {
+	if v.Keep != nil || v.Reverse {
 		var err error
-		if answer, err = kept(answer, v); err != nil {
+		if answer, err = arranged(answer, v); err != nil {
 			return err
 		}
 	}

@@ -3,7 +3,6 @@ package render
 import (
 	"encoding/json"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -27,9 +26,6 @@ func (p *Printer) table(answer json.RawMessage, v View) error {
 	if len(list) == 0 {
 		_, err := io.WriteString(p.Out, v.Empty+"\n")
 		return err
-	}
-	if v.Reverse {
-		slices.Reverse(list)
 	}
 	grid := make([][]cell, 0, len(list)+1)
 	grid = append(grid, titles(v.Columns))
