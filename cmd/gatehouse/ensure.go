@@ -30,6 +30,31 @@ func (n *node) ensureProtected(ctx context.Context, in *protectArgs) error {
 	return n.operate(ctx, "update_proxy", fields)
 }
 
+// check refuses what the operation would refuse, before anything is made or bound.
+func (p *protectArgs) check(baseDomain string) error {
+	if p == nil {
+		return nil
+	}
+	name, err := site.NormalizeHostname(p.Host)
+	if err != nil {
+		return fault.BadField("HOST", "%s", err)
+	}
+	if (site.Origins{BaseDomain: baseDomain}).Role(name) != site.Ordinary {
+		return fault.BadField("HOST", "%s is Gatehouse's own: name the host that is to be protected", name)
+	}
+	patch := site.Patch{}
+	for field, value := range p.fields() {
+		if err := patch.Set(field, value); err != nil {
+			return err
+		}
+	}
+	proxy, err := site.ApplyPatch(site.Default(name), patch)
+	if err != nil {
+		return err
+	}
+	return proxy.Normalize().Validate(site.Ordinary)
+}
+
 // operate runs an operation by name.
 func (n *node) operate(ctx context.Context, name string, fields map[string]any) error {
 	raw, err := json.Marshal(fields)

@@ -53,6 +53,9 @@ func serve(ctx context.Context, cfg *config.Config, protect *protectArgs, stderr
 	if cfg.Redis.Enabled() {
 		return fault.BadField("REDIS_URL", "this version keeps its state in DATA_DIR only: leave REDIS_URL unset")
 	}
+	if err := protect.check(cfg.Listen.BaseDomain); err != nil {
+		return err
+	}
 	n := &node{cfg: cfg, stderr: stderr}
 	if err := n.open(); err != nil {
 		return err

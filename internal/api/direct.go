@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -180,6 +181,10 @@ func refuse(w http.ResponseWriter, v *site.Visit) {
 	status := http.StatusForbidden
 	if v.Verdict.Outcome == site.Challenge || v.Verdict.Outcome == site.SignIn {
 		status = http.StatusUnauthorized
+	}
+	if v.Verdict.Outcome == site.Wait {
+		status = http.StatusTooManyRequests
+		w.Header().Set("Retry-After", strconv.Itoa(site.RetryAfter))
 	}
 	if v.Verdict.Header != "" {
 		w.Header().Set("WWW-Authenticate", v.Verdict.Header)

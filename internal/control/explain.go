@@ -121,6 +121,8 @@ func statusOf(v site.Verdict) int {
 		return http.StatusForbidden
 	case site.SignIn:
 		return http.StatusSeeOther
+	case site.Wait:
+		return http.StatusTooManyRequests
 	}
 	return http.StatusOK
 }

@@ -192,7 +192,7 @@ func authResult(d *site.Verdict) string {
 	switch d.Outcome {
 	case site.Challenge:
 		return "challenged"
-	case site.Forbid:
+	case site.Forbid, site.Wait:
 		return "denied"
 	case site.SignIn:
 		return "sign_in"

@@ -16,7 +16,7 @@ func hopsFromRight(h http.Header) iter.Seq[string] {
 	}
 	return func(yield func(string) bool) {
 		for element := range elementsFromRight(h["Forwarded"]) {
-			if !yield(forParameter(element)) {
+			if !yield(parameter(element, "for")) {
 				return
 			}
 		}
@@ -40,11 +40,23 @@ func elementsFromRight(lines []string) iter.Seq[string] {
 	}
 }
 
-// forParameter is the value of for= in one element of Forwarded.
-func forParameter(element string) string {
+// saidHTTPS reports whether the nearest proxy says that it was reached by TLS: in
+// X-Forwarded-Proto or, where there is none, in Forwarded.
+func saidHTTPS(h http.Header) bool {
+	for proto := range elementsFromRight(h["X-Forwarded-Proto"]) {
+		return strings.EqualFold(proto, "https")
+	}
+	for element := range elementsFromRight(h["Forwarded"]) {
+		return strings.EqualFold(parameter(element, "proto"), "https")
+	}
+	return false
+}
+
+// parameter is a parameter's value in one element of Forwarded.
+func parameter(element, wanted string) string {
 	for pair := range strings.SplitSeq(element, ";") {
 		name, value, _ := strings.Cut(pair, "=")
-		if strings.EqualFold(strings.TrimSpace(name), "for") {
+		if strings.EqualFold(strings.TrimSpace(name), wanted) {
 			return strings.Trim(strings.TrimSpace(value), `"`)
 		}
 	}

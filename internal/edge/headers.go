@@ -41,9 +41,6 @@ func (x *exchange) introduce(h http.Header) {
 	if teTrailers {
 		h["Te"] = []string{"trailers"} // gRPC insists
 	}
-	if _, ok := h["User-Agent"]; !ok {
-		h["User-Agent"] = nil // none, rather than that of Go's client
-	}
 	if x.visit.Verdict.OwnToken {
 		delete(h, "Authorization")
 	}
@@ -53,6 +50,9 @@ func (x *exchange) introduce(h http.Header) {
 		x.addIdentity(h)
 	}
 	setCustom(h, x.inst.request, &x.visit)
+	if _, ok := h["User-Agent"]; !ok {
+		h["User-Agent"] = nil // none, rather than that of Go's client
+	}
 }
 
 func wantsTrailers(te []string) bool {

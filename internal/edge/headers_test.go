@@ -185,14 +185,14 @@ func TestCustomHeaders(t *testing.T) {
 		mirror(w, r)
 	})
 	r := newRig(t, Options{Locals: map[string]http.Handler{"internal:oauth": http.HandlerFunc(hello)}}, to("app.test", b.URL, guarded, func(p *site.Proxy) {
-		p.CustomHeaders = map[string]string{"X-Who": "<${user}> ${email}", "Accept-Language": "", "X-Id": "${request_id}"}
+		p.CustomHeaders = map[string]string{"X-Who": "<${user}> ${email}", "Accept-Language": "", "User-Agent": "", "X-Id": "${request_id}"}
 		p.CustomResponseHeaders = map[string]string{"Server": "", "X-Frame-Options": "DENY", "X-For": "${user}"}
 		p.PreserveHostHeader = false
 	}), to("down.test", "http://127.0.0.1:1/", func(p *site.Proxy) { p.CustomResponseHeaders = map[string]string{"X-Frame-Options": "DENY"} }))
 	r.gate.decide(allowAlice)
 	resp, body := r.get("https://app.test/", header("Accept-Language", "de"), header("X-Who", "mallory"))
 	h := seen(t, body)
-	if h.Get("X-Who") != "<alice> %C3%A4lice@example.com" || h.Get("Accept-Language") != "" || h.Get("X-Id") != h.Get("X-Request-Id") {
+	if h.Get("X-Who") != "<alice> %C3%A4lice@example.com" || h.Get("Accept-Language") != "" || h.Get("User-Agent") != "" || h.Get("X-Id") != h.Get("X-Request-Id") {
 		t.Errorf("to the target: %v", h)
 	}
 	if h.Get("Host") != strings.TrimPrefix(b.URL, "http://") {

@@ -256,6 +256,11 @@ func TestTrustedProxyMaySayHTTPS(t *testing.T) {
 	if resp, _ := r.get("http://app.test/"); resp.StatusCode != 308 {
 		t.Errorf("without it: %d", resp.StatusCode)
 	}
+	for forwarded, want := range map[string]int{"for=192.0.2.7;proto=https": 200, `for=192.0.2.7;Proto="HTTPS"`: 200, "proto=https, for=192.0.2.7;proto=http": 308, "for=192.0.2.7": 308} {
+		if resp, _ := r.get("http://app.test/", header("Forwarded", forwarded)); resp.StatusCode != want {
+			t.Errorf("Forwarded: %s: %d, want %d", forwarded, resp.StatusCode, want)
+		}
+	}
 }
 
 func TestGateDecidesAndTheEdgeAnswers(t *testing.T) {
@@ -268,6 +273,10 @@ func TestGateDecidesAndTheEdgeAnswers(t *testing.T) {
 	}
 	resp, body := answer(site.Verdict{Outcome: site.Challenge, Header: challenge}, "*/*")
 	if resp.StatusCode != 401 || resp.Header.Get("Www-Authenticate") != challenge || !strings.Contains(body, `"error":`) || !strings.Contains(body, `"error_description":`) || resp.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("%d %v %s", resp.StatusCode, resp.Header, body)
+	}
+	resp, body = answer(site.Verdict{Outcome: site.Wait, Error: "too_many_attempts", Description: "later"}, "*/*")
+	if resp.StatusCode != 429 || resp.Header.Get("Retry-After") != "60" || resp.Header.Get("Www-Authenticate") != "" || !strings.Contains(body, "too_many_attempts") {
 		t.Errorf("%d %v %s", resp.StatusCode, resp.Header, body)
 	}
 	resp, body = answer(site.Verdict{Outcome: site.Challenge, Header: challenge, Error: "invalid_token", Description: "the token has expired"}, "*/*")

@@ -101,6 +101,9 @@ func (x *exchange) deny() {
 		x.page(p)
 	case d.Outcome == site.Forbid:
 		x.refuse(http.StatusForbidden)
+	case d.Outcome == site.Wait:
+		h["Retry-After"] = []string{strconv.Itoa(site.RetryAfter)}
+		x.refuse(http.StatusTooManyRequests)
 	default:
 		x.refuse(http.StatusUnauthorized)
 	}

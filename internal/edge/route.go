@@ -223,11 +223,7 @@ func (x *exchange) match() bool {
 func (x *exchange) believe() {
 	v, h := &x.visit, x.r.Header
 	v.Client = x.edge.farthest(h, v.Peer)
-	if protos := h["X-Forwarded-Proto"]; len(protos) > 0 && !v.Secure {
-		list := protos[len(protos)-1]
-		last := strings.TrimSpace(list[strings.LastIndexByte(list, ',')+1:])
-		v.Secure = strings.EqualFold(last, "https")
-	}
+	v.Secure = v.Secure || saidHTTPS(h)
 }
 
 // farthest is the right-most address of the forwarding chain that is not a

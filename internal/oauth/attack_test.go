@@ -183,13 +183,12 @@ func TestBadSignaturesAreBoundedBeforeRSA(t *testing.T) {
 	if verdict, _ := r.admit(http.MethodGet, appOrigin+"/", "Authorization", "Bearer "+known); verdict.Outcome != site.Allow {
 		t.Fatal(verdict.Reason)
 	}
-	last := ""
+	var last site.Verdict
 	for range perMinute + 1 {
-		verdict, _ := r.admit(http.MethodGet, appOrigin+"/", "Authorization", "Bearer "+spoil(r.sign(t, nil, nil)))
-		last = verdict.Reason
+		last, _ = r.admit(http.MethodGet, appOrigin+"/", "Authorization", "Bearer "+spoil(r.sign(t, nil, nil)))
 	}
-	if last != "token_attempts" {
-		t.Errorf("after %d bad signatures: %s", perMinute+1, last)
+	if last.Reason != "token_attempts" || last.Outcome != site.Wait || last.Header != "" {
+		t.Errorf("after %d bad signatures: %+v; a client told invalid_token would throw a good one away", perMinute+1, last)
 	}
 	if verdict, _ := r.admit(http.MethodGet, appOrigin+"/", "Authorization", "Bearer "+known); verdict.Outcome != site.Allow {
 		t.Errorf("a token that is known is refused for its neighbours: %s", verdict.Reason)

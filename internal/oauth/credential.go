@@ -209,6 +209,9 @@ func MCPOrigin(v *site.Visit, origin string) bool {
 }
 
 func (j *judge) refuseToken(bad *badToken) site.Verdict {
+	if bad == badBounded { // the token may be good: a client must not throw it away
+		return j.finish(6, site.Verdict{Outcome: site.Wait, Reason: bad.reason, Error: "too_many_attempts", Description: bad.description})
+	}
 	return j.finish(6, site.Verdict{Outcome: site.Challenge, Reason: bad.reason, Error: errorToken, Description: bad.description,
 		Header: j.challenge(errorToken, bad.description, nil)})
 }

@@ -253,7 +253,7 @@ var stepNames = [...]string{1: "public endpoint", 2: "route settings", 3: "authe
 	6: "token", 7: "scopes", 8: "people", 9: "allow"}
 
 func outcome(v site.Verdict) string {
-	word := [...]string{site.Allow: "allowed", site.Challenge: "401", site.Forbid: "403", site.SignIn: "303 to sign in"}[v.Outcome]
+	word := [...]string{site.Allow: "allowed", site.Challenge: "401", site.Forbid: "403", site.SignIn: "303 to sign in", site.Wait: "429"}[v.Outcome]
 	return word + ": " + v.Reason
 }
 

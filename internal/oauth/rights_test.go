@@ -349,3 +349,10 @@ func TestStreamsEndWithTheRightToThem(t *testing.T) {
 		}
 	})
 }
+
+func TestALocalAccountsAddressIsTheOneAnAdministratorSet(t *testing.T) {
+	p := LocalPerson(User{Name: "alice", Email: "alice@example.com"}, time.Now())
+	if p.Email != "alice@example.com" || p.User != "local:alice" {
+		t.Errorf("got %+v", p)
+	}
+}

@@ -244,6 +244,7 @@ func (s *Server) DeleteUser(ctx context.Context, name string) error {
 }
 
 // LocalPerson is the person behind a local account that has just proved itself.
+// Its e-mail address is what an administrator set, who vouches for it.
 func LocalPerson(u User, now time.Time) Person {
-	return Person{Subject: LocalUser + u.Name, User: LocalUser + u.Name, Email: "", Name: u.Name, Provider: principal.Local, AuthTime: now, Checked: now}
+	return Person{Subject: LocalUser + u.Name, User: LocalUser + u.Name, Email: u.Email, Name: u.Name, Provider: principal.Local, AuthTime: now, Checked: now}
 }

@@ -180,7 +180,7 @@ func TestPersonWithoutTheScopeIsToldAndCanGoBack(t *testing.T) {
 	b, authorize := h.application("user")
 	b.alice().open(authorize).sees(403, "No access to app.localhost", "local:alice", "Use another account")
 	got := b.press("Back to the application").answer()
-	if got.Get("error") != "access_denied" {
+	if got.Get("error") != "invalid_scope" {
 		t.Errorf("the application got %v", got)
 	}
 	h.account("bob", password, "user")

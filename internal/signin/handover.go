@@ -118,6 +118,10 @@ func (c *call) handOver(e errand, person oauth.Person, sessionID string) error {
 	return nil
 }
 
+// reasonNoScope is why somebody who is let in gets nothing: the lists give them
+// none of the scopes asked for.
+const reasonNoScope = "scope_not_given"
+
 // notPermitted tells people who are signed in that this host is not for them,
 // and how to be somebody else.
 func (c *call) notPermitted(e errand, host *site.Host, person oauth.Person, reason string) error {
@@ -132,6 +136,10 @@ func (c *call) notPermitted(e errand, host *site.Host, person oauth.Person, reas
 		Message: "signed in, but not let in by the host's lists"})
 	m := message{Text: "You are signed in as " + person.User + ", who is not let in on " + name + ".",
 		More: "Use another account, or ask whoever runs this host to add yours.", Switch: true}
+	if reason == reasonNoScope {
+		m.Text = "You are signed in as " + person.User + ", to whom " + name + " gives none of the rights that were asked for."
+		m.More = "Use another account, or ask whoever runs this host for the rights: " + strings.Join(e.pending.Scopes, ", ") + "."
+	}
 	if e.pending != nil && e.pending.Device == "" {
 		m.Cancel = e.handle
 	}

@@ -41,7 +41,7 @@ func (p *Pages) consent(c *call) error {
 	}
 	granted := c.oauth.GrantedScopes(host, *person, e.pending.Scopes)
 	if len(granted) == 0 {
-		return c.notPermitted(e, host, *person, "scope_not_given")
+		return c.notPermitted(e, host, *person, reasonNoScope)
 	}
 	if c.oauth.Remembered(c.ctx(), *person, *e.pending) {
 		return c.approve(e, *person, granted)
@@ -92,7 +92,8 @@ func (p *Pages) decide(c *call) error {
 		return c.approve(e, *person, withoutAdmin(e.pending.Scopes))
 	case "deny":
 		c.endOnce()
-		location, err := c.oauth.Refuse(c.ctx(), e.handle, "access_denied", "The person did not allow it")
+		code, why := c.refusal(e, *person)
+		location, err := c.oauth.Refuse(c.ctx(), e.handle, code, why)
 		if err != nil {
 			return gone(err)
 		}
@@ -100,6 +101,15 @@ func (p *Pages) decide(c *call) error {
 		return nil
 	}
 	return fault.BadField("answer", "must be one of the buttons on the page")
+}
+
+// refusal is what the application is told when somebody goes back to it: that
+// they did not want to, or that there was nothing they could have allowed.
+func (c *call) refusal(e errand, person oauth.Person) (code, why string) {
+	if host := c.hostOf(e); host != nil && len(c.oauth.GrantedScopes(host, person, e.pending.Scopes)) == 0 {
+		return "invalid_scope", "None of the scopes asked for can be granted to this person"
+	}
+	return "access_denied", "The person did not allow it"
 }
 
 func (c *call) approve(e errand, person oauth.Person, scopes []string) error {

@@ -105,7 +105,7 @@ func (c *call) confirm(request string, s *oauth.Session) error {
 	}
 	granted := c.oauth.GrantedScopes(host, s.Person, a.Pending.Scopes)
 	if len(granted) == 0 {
-		return c.notPermitted(e, host, s.Person, "scope_not_given")
+		return c.notPermitted(e, host, s.Person, reasonNoScope)
 	}
 	body := consentOf(a.Pending, host, granted)
 	body.Handle, body.Purpose.Place, body.Purpose.Program = request, a.Pending.Address, clip(a.Pending.UserAgent)

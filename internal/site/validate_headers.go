@@ -93,6 +93,9 @@ func (p *Proxy) responseHeaderRule(name, value string) string {
 	if strings.EqualFold(name, "Set-Cookie") && strings.HasPrefix(strings.TrimSpace(value), DefaultCookieName) {
 		return "must not set a cookie of Gatehouse's"
 	}
+	if strings.EqualFold(name, "WWW-Authenticate") || strings.EqualFold(name, "Content-Type") {
+		return "must not be changed: clients could not read Gatehouse's own refusals on this host"
+	}
 	return ""
 }
 

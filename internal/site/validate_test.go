@@ -138,6 +138,8 @@ func TestProxiesAreRefusedByFieldAndRule(t *testing.T) {
 		{`{"custom_headers":{"X-A":"${password}"}}`, "custom_headers.X-A", "${user}"},
 		{`{"custom_headers":{"x-a":"1","X-A":"2"}}`, "custom_headers.x-a", "twice"},
 		{`{"custom_response_headers":{"Set-Cookie":"__Host-gatehouse=x"}}`, "custom_response_headers.Set-Cookie", "cookie"},
+		{`{"custom_response_headers":{"www-authenticate":""}}`, "custom_response_headers.Www-Authenticate", "refusals"},
+		{`{"custom_response_headers":{"Content-Type":"text/plain"}}`, "custom_response_headers.Content-Type", "refusals"},
 		{`{"custom_response_headers":{"Transfer-Encoding":""}}`, "custom_response_headers.Transfer-Encoding", "frames"},
 		{`{"route_mode":"some"}`, "route_mode", "selective"},
 		{`{"disabled_routes":["acme-challenge"]}`, "disabled_routes[0]", "can't be disabled"},

@@ -76,7 +76,11 @@ const (
 	Challenge                // 401 with a Bearer challenge
 	Forbid                   // 403; with Verdict.Scopes it carries a challenge for step-up
 	SignIn                   // 303 to sign in, no-store
+	Wait                     // 429: too many bad attempts came from this address
 )
+
+// RetryAfter is how long somebody whose Outcome is Wait should wait, in seconds.
+const RetryAfter = 60
 
 // Verdict is the gate's decision on one request. The edge acts on it, the log
 // keeps its reason, and explain shows it.
