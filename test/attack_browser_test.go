@@ -1,11 +1,9 @@
 package test
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -146,22 +144,5 @@ const hostileForm = `(path, fields) => {
 // openMapped is open with names under corp.test on this machine too.
 func openMapped(t *testing.T, s *server) *browser {
 	t.Helper()
-	chromium := need(t, "chromium", "Debian package chromium")
-	home := t.TempDir()
-	trust(t, home, s.must("ca", "export"))
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.UserDataDir(filepath.Join(home, "profile")), chromedp.Env("HOME="+home),
-		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("host-resolver-rules", "MAP *.corp.test 127.0.0.1, MAP evil.test ~NOTFOUND"))
-	life, expire := context.WithTimeout(context.Background(), 2*time.Minute)
-	t.Cleanup(expire)
-	allocated, stop := chromedp.NewExecAllocator(life, options...)
-	t.Cleanup(stop)
-	ctx, cancel := chromedp.NewContext(allocated)
-	t.Cleanup(cancel)
-	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
-		t.Fatalf("Chromium does not start: %v", err)
-	}
-	return &browser{t, ctx}
+	return open(t, s, chromedp.Flag("host-resolver-rules", "MAP *.corp.test 127.0.0.1, MAP evil.test ~NOTFOUND"))
 }

@@ -20,8 +20,9 @@ type browser struct {
 	ctx context.Context
 }
 
-// open starts a browser that trusts the CA that the server exports.
-func open(t *testing.T, s *server) *browser {
+// open starts a browser that trusts the CA that the server exports, with options
+// beside the usual ones.
+func open(t *testing.T, s *server, more ...chromedp.ExecAllocatorOption) *browser {
 	t.Helper()
 	chromium := need(t, "chromium", "Debian package chromium")
 	home := t.TempDir()
@@ -31,6 +32,7 @@ func open(t *testing.T, s *server) *browser {
 		chromedp.UserDataDir(filepath.Join(home, "profile")), chromedp.Env("HOME="+home),
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-quic", true), chromedp.WindowSize(1100, 800))
+	options = append(options, more...)
 	life, expire := context.WithTimeout(context.Background(), 3*time.Minute)
 	t.Cleanup(expire)
 	allocated, stop := chromedp.NewExecAllocator(life, options...)

@@ -3,7 +3,6 @@ package control
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"gatehouse/internal/fault"
@@ -46,16 +45,11 @@ type ClientTokens struct {
 
 // ListClients answers the registered clients.
 func (c *Control) ListClients(ctx context.Context, in Paging) (Page[ClientView], error) {
-	all, err := c.deps.OAuth.Clients(ctx)
+	clients, err := c.deps.OAuth.Clients(ctx)
 	if err != nil {
 		return Page[ClientView]{}, err
 	}
-	views := make([]ClientView, len(all))
-	for i, client := range all {
-		views[i] = clientView(client)
-	}
-	slices.SortFunc(views, func(a, b ClientView) int { return strings.Compare(a.ID, b.ID) })
-	return pageOf(in, views, func(v ClientView) string { return v.ID })
+	return viewsOf(in, clients, all, clientView, func(v ClientView) string { return v.ID })
 }
 
 // GetClient answers one registered client.
@@ -140,18 +134,11 @@ func (c *Control) sessionsOn(ctx context.Context, hostname string) ([]oauth.Sess
 }
 
 func (c *Control) sessions(ctx context.Context, in Paging, subject string, with func(oauth.Session) bool) (Page[SessionView], error) {
-	all, err := c.deps.OAuth.Sessions(ctx, subject)
+	sessions, err := c.deps.OAuth.Sessions(ctx, subject)
 	if err != nil {
 		return Page[SessionView]{}, err
 	}
-	views := []SessionView{}
-	for _, s := range all {
-		if with(s) {
-			views = append(views, sessionView(s))
-		}
-	}
-	slices.SortFunc(views, func(a, b SessionView) int { return strings.Compare(a.ID, b.ID) })
-	return pageOf(in, views, func(v SessionView) string { return v.ID })
+	return viewsOf(in, sessions, with, sessionView, func(v SessionView) string { return v.ID })
 }
 
 // EndSession ends a browser's session, and with one on the sign-in host all that

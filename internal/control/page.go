@@ -47,6 +47,21 @@ func (p Paging) after() (string, error) {
 
 func cursorOf(name string) string { return base64.RawURLEncoding.EncodeToString([]byte(name)) }
 
+// viewsOf is one page of the views of those records that are kept, in name order.
+func viewsOf[R, V any](p Paging, records []R, keep func(R) bool, view func(R) V, name func(V) string) (Page[V], error) {
+	views := make([]V, 0, len(records))
+	for _, r := range records {
+		if keep(r) {
+			views = append(views, view(r))
+		}
+	}
+	slices.SortFunc(views, func(a, b V) int { return strings.Compare(name(a), name(b)) })
+	return pageOf(p, views, name)
+}
+
+// all keeps every record.
+func all[R any](R) bool { return true }
+
 // pageOf cuts the page that p asks for out of a list in name order.
 func pageOf[T any](p Paging, all []T, name func(T) string) (Page[T], error) {
 	size, err := p.size()

@@ -2,8 +2,6 @@ package control
 
 import (
 	"context"
-	"slices"
-	"strings"
 	"time"
 
 	"gatehouse/internal/fault"
@@ -86,18 +84,11 @@ func (c *Control) ownSubject(ctx context.Context) (string, error) {
 }
 
 func (c *Control) grants(ctx context.Context, in Paging, subject string, with func(oauth.Grant) bool) (Page[GrantView], error) {
-	all, err := c.deps.OAuth.Grants(ctx, subject)
+	grants, err := c.deps.OAuth.Grants(ctx, subject)
 	if err != nil {
 		return Page[GrantView]{}, err
 	}
-	views := []GrantView{}
-	for _, g := range all {
-		if with(g) {
-			views = append(views, grantView(g))
-		}
-	}
-	slices.SortFunc(views, func(a, b GrantView) int { return strings.Compare(a.ID, b.ID) })
-	return pageOf(in, views, func(g GrantView) string { return g.ID })
+	return viewsOf(in, grants, with, grantView, func(g GrantView) string { return g.ID })
 }
 
 // TokenName is the argument of what concerns one grant.

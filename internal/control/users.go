@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"time"
 
@@ -53,16 +52,11 @@ type UpdateUser struct {
 
 // ListUsers answers the local accounts.
 func (c *Control) ListUsers(ctx context.Context, in Paging) (Page[UserView], error) {
-	all, err := c.deps.OAuth.Users(ctx)
+	users, err := c.deps.OAuth.Users(ctx)
 	if err != nil {
 		return Page[UserView]{}, err
 	}
-	views := make([]UserView, len(all))
-	for i, u := range all {
-		views[i] = userView(u)
-	}
-	slices.SortFunc(views, func(a, b UserView) int { return strings.Compare(a.Name, b.Name) })
-	return pageOf(in, views, func(v UserView) string { return v.Name })
+	return viewsOf(in, users, all, userView, func(v UserView) string { return v.Name })
 }
 
 // CreateUser makes a local account.
