@@ -139,3 +139,30 @@ func TestAnotherAccountCannotActLocally(t *testing.T) {
 		t.Errorf("--local towards another machine: exit %d, %s", code, errs)
 	}
 }
+
+// TestForwardAuthKnowsABrowsersSession: a trusted proxy asks /verify at the direct
+// door with the cookie that its visitor sent.
+func TestForwardAuthKnowsABrowsersSession(t *testing.T) {
+	s := start(t, []string{"TRUSTED_PROXIES=127.0.0.0/8"}, "protect", "app.localhost", mirror(t).URL)
+	p := s.person()
+	p.becomeAdmin()
+	page := p.follow(s.url("app.localhost", "/"))
+	if page.StatusCode != http.StatusOK {
+		t.Fatalf("not signed in: %d\n%s", page.StatusCode, page.Body)
+	}
+	var cookies []string
+	for _, c := range p.c.Jar.Cookies(page.Request.URL) {
+		cookies = append(cookies, c.Name+"="+c.Value)
+	}
+	question := []string{"X-Forwarded-Host: app.localhost", "X-Forwarded-Proto: https", "X-Forwarded-Method: GET", "X-Forwarded-Uri: /reports"}
+	got := get(t, s.client(), s.Direct+"/verify", append(question, "Cookie: "+strings.Join(cookies, "; "))...)
+	if got.StatusCode != http.StatusOK || got.Header.Get("X-Auth-User") != "local:alice" {
+		t.Errorf("with the session: %d %v %s", got.StatusCode, got.Header, got.Body)
+	}
+	if got := get(t, s.client(), s.Direct+"/verify", question...); got.StatusCode != http.StatusUnauthorized {
+		t.Errorf("without it: %d", got.StatusCode)
+	}
+	if got := get(t, s.client(), s.Direct+"/proxies/", "Cookie: "+strings.Join(cookies, "; ")); got.StatusCode != http.StatusUnauthorized {
+		t.Errorf("the session opened the direct door itself: %d", got.StatusCode)
+	}
+}

@@ -56,8 +56,8 @@ func (d *Direct) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer func() { d.record(v, r, out, started) }()
-	strip(r, v)
 	h := d.route(v, r)
+	strip(r, v)
 	if h == nil {
 		p := fault.NewProblem(http.StatusNotFound, fault.NotFound.String(), "there is nothing at this path")
 		p.RequestID = v.RequestID
@@ -132,15 +132,18 @@ func newRequestID() string {
 	return hex.EncodeToString(b[:])
 }
 
-// strip takes away what a client could say about who it is. What peers say about
-// whom they speak for stays for /verify, which asks whether they are trusted.
+// strip takes away what a client could say about who it is. What a trusted peer
+// says about whom it speaks for, and that person's session, stay for /verify; the
+// gate never reads a cookie that came through this door for the door itself.
 func strip(r *http.Request, v *site.Visit) {
 	for name := range r.Header {
 		if site.Identity(name, v.Host.Proxy.AuthHeaderPrefix) && !(v.Trusted && strings.EqualFold(name, "X-Original-Url")) {
 			delete(r.Header, name)
 		}
 	}
-	delete(r.Header, "Cookie")
+	if !(v.Trusted && v.Route != nil && v.Route.ID == site.RouteVerify) {
+		delete(r.Header, "Cookie")
+	}
 }
 
 // route finds the built-in service for the request; nil when this door has none.
