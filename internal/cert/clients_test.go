@@ -28,9 +28,7 @@ func TestCurlNodeAndOpenSSLAcceptTheCertificates(t *testing.T) {
 // Chromium trusts what lies in the NSS store of its home folder.
 func TestChromiumAcceptsTheCertificates(t *testing.T) {
 	for _, program := range []string{"chromium", "certutil"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("no %s here", program)
-		}
+		need(t, program)
 	}
 	k := keeper(t, disk(t), wanted...)
 	port := listen(t, k)
@@ -55,13 +53,10 @@ func TestChromiumAcceptsTheCertificates(t *testing.T) {
 	}
 }
 
-// run runs a program that the machine may have and expects want in its output.
+// run runs a program that the test needs and expects want in its output.
 func run(t *testing.T, want string, env []string, name string, args ...string) {
 	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		t.Logf("no %s here", name)
-		return
-	}
+	need(t, name)
 	cmd := exec.CommandContext(t.Context(), name, args...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdin = strings.NewReader("")
@@ -78,4 +73,17 @@ func write(t *testing.T, name string, content []byte) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// need skips the test where a program is not installed, or fails it where nothing
+// may be skipped.
+func need(t *testing.T, program string) {
+	t.Helper()
+	if _, err := exec.LookPath(program); err == nil {
+		return
+	}
+	if os.Getenv("GATEHOUSE_TEST_REQUIRE") != "" {
+		t.Fatalf("%s is not here and nothing may be skipped", program)
+	}
+	t.Skipf("%s is not here", program)
 }
