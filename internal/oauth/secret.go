@@ -14,8 +14,16 @@ const secretBytes = 32
 // newSecret is a fresh random value for the outside: a code, a handle, a token.
 func newSecret() string { return randomText(secretBytes) }
 
-// newID is a fresh random name: unique and unguessable, but no credential.
-func newID() string { return randomText(16) }
+// newID is a fresh random name: unique and unguessable, but no credential. It
+// never begins with a hyphen: people give ids to commands, which would take it
+// for a flag.
+func newID() string {
+	for {
+		if id := randomText(16); id[0] != '-' {
+			return id
+		}
+	}
+}
 
 func randomText(n int) string {
 	b := make([]byte, n)
