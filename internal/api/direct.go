@@ -121,7 +121,9 @@ func (d *Direct) visit(r *http.Request) *site.Visit {
 	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		v.Peer = peer.Addr().Unmap()
 		v.Client, v.Loopback = v.Peer, v.Peer.IsLoopback()
-		v.Trusted = slices.ContainsFunc(d.Trusted, func(p netip.Prefix) bool { return p.Contains(v.Peer) })
+		if v.Trusted = slices.ContainsFunc(d.Trusted, func(p netip.Prefix) bool { return p.Contains(v.Peer) }); v.Trusted {
+			v.Client = site.ClientOf(r.Header, v.Peer, d.Trusted)
+		}
 	}
 	return v
 }

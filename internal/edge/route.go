@@ -2,7 +2,6 @@ package edge
 
 import (
 	"net/http"
-	"net/netip"
 	"strings"
 
 	"gatehouse/internal/site"
@@ -222,23 +221,6 @@ func (x *exchange) match() bool {
 // believe takes what a trusted proxy says about its client.
 func (x *exchange) believe() {
 	v, h := &x.visit, x.r.Header
-	v.Client = x.edge.farthest(h, v.Peer)
-	v.Secure = v.Secure || saidHTTPS(h)
-}
-
-// farthest is the right-most address of the forwarding chain that is not a
-// trusted proxy's own; of a chain of nothing else, the left-most.
-func (e *Edge) farthest(h http.Header, peer netip.Addr) netip.Addr {
-	client := peer
-	for hop := range hopsFromRight(h) {
-		a, ok := hopAddress(hop)
-		if !ok {
-			break
-		}
-		client = a
-		if !contains(e.TrustedProxies, a) {
-			break
-		}
-	}
-	return client
+	v.Client = site.ClientOf(h, v.Peer, x.edge.TrustedProxies)
+	v.Secure = v.Secure || site.SaidHTTPS(h)
 }

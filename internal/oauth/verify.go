@@ -4,9 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
+	"time"
 
+	"gatehouse/internal/journal"
 	"gatehouse/internal/principal"
 	"gatehouse/internal/site"
 )
@@ -19,9 +20,16 @@ func (s *Server) forwardAuth(_ context.Context, r *request) error {
 	if !r.visit.Trusted {
 		return errNoEndpoint()
 	}
-	v, asked, err := s.askedFor(r)
-	if err != nil {
-		return err
+	q, refusal := readQuestion(r.Header)
+	var v *site.Visit
+	var asked *http.Request
+	if refusal == nil {
+		v, asked, refusal = s.askedFor(r, q)
+	}
+	if refusal != nil { // never bounded by address: it is the asking proxy's, who asks for all
+		s.noteVerify(r, q, site.Verdict{Outcome: site.Forbid, Reason: refusal.reason()}, refusal.Status)
+		refusal.write(r.w)
+		return nil
 	}
 	verdict := s.Admit(v, asked)
 	h := r.w.Header()
@@ -32,99 +40,81 @@ func (s *Server) forwardAuth(_ context.Context, r *request) error {
 	if verdict.Header != "" {
 		h.Set("WWW-Authenticate", verdict.Header)
 	}
-	switch verdict.Outcome {
-	case site.Allow:
+	if verdict.Allowed() {
 		introduce(h, &v.Host.Proxy, verdict.Principal)
 		r.w.WriteHeader(http.StatusOK)
-	case site.SignIn:
-		sendToSignIn(r.w, v.Origin+verdict.Location)
-	case site.Forbid:
-		(&Error{Code: verdict.Error, Description: verdict.Description, Status: http.StatusForbidden}).write(r.w)
-	default:
-		unauthorized(verdict).write(r.w)
+		return nil
 	}
+	s.noteVerify(r, q, verdict, answerRefused(r.w, v, verdict))
 	return nil
+}
+
+// answerRefused writes a refusal of the gate and gives its status.
+func answerRefused(w http.ResponseWriter, v *site.Visit, verdict site.Verdict) int {
+	e := &Error{Code: verdict.Error, Description: verdict.Description, Status: http.StatusUnauthorized}
+	switch verdict.Outcome {
+	case site.SignIn:
+		sendToSignIn(w, v.Origin+verdict.Location)
+		return http.StatusUnauthorized
+	case site.Forbid:
+		e.Status = http.StatusForbidden
+	case site.Wait:
+		e.Status, e.RetryAfter = http.StatusTooManyRequests, site.RetryAfter*time.Second
+	}
+	if e.Code == "" {
+		e.Code, e.Description = "unauthorized", "sign in or send an access token for this host"
+	}
+	e.write(w)
+	return e.Status
+}
+
+// noteVerify writes a refusal into the log, under the host that was asked for.
+func (s *Server) noteVerify(r *request, q question, verdict site.Verdict, status int) {
+	if s.opt.Recorder == nil {
+		return
+	}
+	path, query, _ := strings.Cut(q.uri, "?")
+	e := &journal.Entry{Time: s.now(), Kind: journal.OAuth, Action: "verify", RequestID: r.visit.RequestID, ClientIP: r.from().String(),
+		Proxy: q.name, Method: q.method, Path: path, Query: query, Status: status, AuthResult: "denied", AuthReason: verdict.Reason}
+	if p := verdict.Principal; p != nil {
+		e.User, e.ClientID, e.Scopes = p.User, p.ClientID, p.Scopes
+	}
+	s.opt.Recorder.Write(e)
 }
 
 func errNoEndpoint() *Error {
 	return &Error{Code: "not_found", Description: "There is nothing at this address", Status: http.StatusNotFound}
 }
 
-func unauthorized(verdict site.Verdict) *Error {
-	e := &Error{Code: verdict.Error, Description: verdict.Description, Status: http.StatusUnauthorized}
-	if e.Code == "" {
-		e.Code, e.Description = "unauthorized", "sign in or send an access token for this host"
-	}
-	return e
-}
-
 // askedFor is the request that a trusted peer asks about, as if it had come here.
-func (s *Server) askedFor(r *request) (*site.Visit, *http.Request, error) {
-	name, err := site.NormalizeHostname(withoutPort(r.Header.Get("X-Forwarded-Host")))
-	if err != nil {
-		return nil, nil, notServed("unknown_host")
-	}
+func (s *Server) askedFor(r *request, q question) (*site.Visit, *http.Request, *Error) {
 	world := s.opt.World()
-	host := world.Find(name)
+	host := world.Find(q.name)
 	if host == nil || host.Role != site.Ordinary || !host.Proxy.Enabled || !host.Protected() {
 		return nil, nil, notServed("host_not_protected")
 	}
-	secure := !strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "http")
-	if !secure && !site.UnderLocalhost(name) {
+	if !q.secure && !site.UnderLocalhost(q.name) {
 		return nil, nil, &Error{Code: "https_required", Description: "This host works over https only", Status: http.StatusForbidden}
 	}
-	uri, ok := askedURI(r.Header)
-	if !ok {
-		return nil, nil, notServed("unreadable_uri")
-	}
 	asked := r.Clone(r.Context())
-	asked.Method, asked.URL, asked.Host = first(r.Header, http.MethodGet, "X-Forwarded-Method", "X-Original-Method"), uri, name
-	v := &site.Visit{RequestID: r.visit.RequestID, Host: host, Name: name, Path: site.ParsePath(uri.EscapedPath()), Secure: secure,
-		Origin: world.Origins.Of(name, secure), SignIn: world.Origins.SignIn(secure), Client: r.visit.Client, Peer: r.visit.Peer, Trusted: true}
+	asked.Method, asked.URL, asked.Host = q.method, q.url, q.name
+	v := &site.Visit{RequestID: r.visit.RequestID, Host: host, Name: q.name, Path: q.path, Secure: q.secure,
+		Origin: world.Origins.Of(q.name, q.secure), SignIn: world.Origins.SignIn(q.secure || !site.UnderLocalhost(world.Origins.BaseDomain)),
+		Client: r.visit.Client, Peer: r.visit.Peer, Trusted: true}
 	var gone bool
 	if v.Route, gone = host.Match(asked.Method, v.Path); gone {
 		return nil, nil, notServed("route_disabled")
+	}
+	if isPublic(host, v.Route, v.Path) {
+		// Its target would answer in our place, for anybody.
+		return nil, nil, &Error{Code: errorDenied, Description: "This path is Gatehouse's own: send such requests to Gatehouse, not to the host's target",
+			Status: http.StatusForbidden, Reason: "gatehouse_path"}
 	}
 	return v, asked, nil
 }
 
 func notServed(reason string) *Error {
 	return &Error{Code: errorDenied, Description: "Gatehouse protects no such host or path", Status: http.StatusForbidden, Reason: reason}
-}
-
-// askedURI is the path and query that were asked for, as they came.
-func askedURI(h http.Header) (*url.URL, bool) {
-	raw := first(h, "", "X-Forwarded-Uri", "X-Original-Uri")
-	if raw == "" {
-		full, err := url.Parse(h.Get("X-Original-Url"))
-		if err != nil || full.Host == "" {
-			return nil, false
-		}
-		raw = full.RequestURI()
-	}
-	if !strings.HasPrefix(raw, "/") {
-		return nil, false
-	}
-	path, query, _ := strings.Cut(raw, "?")
-	decoded, err := url.PathUnescape(path)
-	if err != nil {
-		return nil, false
-	}
-	return &url.URL{Path: decoded, RawPath: path, RawQuery: query}, true
-}
-
-func first(h http.Header, otherwise string, names ...string) string {
-	for _, name := range names {
-		if v := h.Get(name); v != "" {
-			return v
-		}
-	}
-	return otherwise
-}
-
-func withoutPort(host string) string {
-	name, _, _ := strings.Cut(host, ":")
-	return strings.TrimSuffix(name, ".")
 }
 
 // sendToSignIn tells a browser where to sign in. nginx can pass on only 401 and
