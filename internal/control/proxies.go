@@ -179,13 +179,45 @@ func (c *Control) checkReferences(ctx context.Context, p, before site.Proxy) err
 		c.checkTarget(ctx, &broken, "target_url", p.TargetURL, c.role(p.Hostname))
 	}
 	if p.AuthProxy != "" && p.AuthProxy != before.AuthProxy {
-		if _, err := c.proxies.Get(ctx, p.AuthProxy); fault.Is(err, fault.NotFound) {
-			broken.Add("auth_proxy", "names a host that is not served here")
-		} else if err != nil {
+		if err := c.checkAuthProxy(ctx, &broken, p); err != nil {
 			return err
 		}
 	}
 	return broken.Err()
+}
+
+// checkAuthProxy checks that the host whose issuer p takes has one: what it issues
+// must not depend on a third.
+func (c *Control) checkAuthProxy(ctx context.Context, broken *fault.Rules, p site.Proxy) error {
+	const path = "auth_proxy"
+	row, err := c.proxies.Get(ctx, p.AuthProxy)
+	if fault.Is(err, fault.NotFound) {
+		broken.Add(path, "names a host that is not served here")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	host := c.world().Host(p.AuthProxy)
+	switch {
+	case row.Value.AuthProxy != "":
+		broken.Add(path, "names a host that takes the issuer of %s: name that one", row.Value.AuthProxy)
+	case !row.Value.Enabled:
+		broken.Add(path, "names a host that is switched off")
+	case host == nil || (host.Role == site.Ordinary && !host.Protected()):
+		broken.Add(path, "names a host without an authorization server: switch its sign-in on, or take %s", c.deps.Origins.SignInName())
+	}
+	all, err := c.proxies.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, other := range all {
+		if other.Value.AuthProxy == p.Hostname {
+			broken.Add(path, "can't be set while %s takes this host's issuer", other.Name)
+			break
+		}
+	}
+	return nil
 }
 
 // checkTarget checks that what a target names exists, and that it does not lead

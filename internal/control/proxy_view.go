@@ -136,10 +136,7 @@ func (c *Control) describe(s *ProxyStatus, host *site.Host) {
 	if !host.Protected() || strings.HasPrefix(s.Hostname, site.Wildcard) || len(s.Origins) == 0 {
 		return
 	}
-	s.Issuer = s.Origins[0]
-	if host.Proxy.AuthProxy != "" {
-		s.Issuer = c.deps.Origins.Of(host.Proxy.AuthProxy, true)
-	}
+	s.Issuer = c.deps.OAuth.IssuerOf(host, s.Origins[0])
 	s.Resource = site.ResourceOf(s.Origins[0], host.Proxy.ResourceEndpoint)
 }
 

@@ -26,7 +26,7 @@ func (s *Server) authorize(ctx context.Context, r *request) error {
 		writeErrorPage(r.w, refusal)
 		return nil
 	}
-	if err == nil && !c.may(grantCode) {
+	if err == nil && (!c.may(grantCode) || !slices.Contains(grantTypes(r.place.host), grantCode)) {
 		err = newError("unauthorized_client", "this client is not registered for authorization_code")
 	}
 	if err == nil {

@@ -79,6 +79,8 @@ func (s *Server) authenticate(ctx context.Context, r *request, f form) (*Client,
 		return nil, err
 	}
 	switch {
+	case !offers(r.place.host.Proxy.OAuthServerTokenAuthMethods, c.AuthMethod):
+		return nil, refusedClient("client_auth_method", "This host no longer takes authentication by "+c.AuthMethod+": register again", tried)
 	case c.AuthMethod == authNone && p.method == authBasic && p.secret == "": // a public client that says its id by Basic
 	case c.AuthMethod != p.method:
 		return nil, refusedClient("client_auth_method", "This client registered for authentication by "+c.AuthMethod, tried)

@@ -45,10 +45,11 @@ func narrow(all, only []string) []string {
 func (s *Server) serverMetadata(_ context.Context, r *request) error {
 	openID := r.visit.Path.Under(wellKnownOpenID)
 	rest := strings.TrimPrefix(strings.TrimPrefix(r.visit.Path.Clean, wellKnownOpenID), wellKnownServer)
-	if !endpointPath(r.place.host, rest) {
+	at, ok := s.issuerPlace(r.place)
+	if !ok || !endpointPath(r.place.asked, rest) {
 		return errNoMetadata()
 	}
-	doc := s.serverDocument(r.place)
+	doc := s.serverDocument(at)
 	if openID {
 		doc["subject_types_supported"] = []string{"public"}
 		doc["id_token_signing_alg_values_supported"] = []string{"RS256"}
@@ -90,14 +91,12 @@ func (s *Server) serverDocument(at place) map[string]any {
 		site.RouteRevoke:     {"revocation_endpoint", pathRevoke, "revocation_endpoint_auth_methods_supported"},
 		site.RouteIntrospect: {"introspection_endpoint", pathIntrospect, "introspection_endpoint_auth_methods_supported"},
 	} {
-		if slices.Contains(p.DisabledRoutes, id) {
+		if slices.Contains(p.DisabledRoutes, id) || !useful(at.host, id) {
 			continue
 		}
 		doc[e.name] = at.issuer + e.path
 		switch {
 		case e.methods == "":
-		case id == site.RouteIntrospect && len(confidential) == 0:
-			delete(doc, e.name) // nobody could ask
 		case id == site.RouteIntrospect:
 			doc[e.methods] = confidential
 		default:
@@ -108,36 +107,43 @@ func (s *Server) serverDocument(at place) map[string]any {
 	return doc
 }
 
+// useful reports whether anybody could use an endpoint of host, by what its proxy
+// leaves of grant types and authentication methods.
+func useful(host *site.Host, id string) bool {
+	switch id {
+	case site.RouteAuthorize:
+		return slices.Contains(grantTypes(host), grantCode)
+	case site.RouteDeviceCode:
+		return slices.Contains(grantTypes(host), grantDevice)
+	case site.RouteIntrospect:
+		return len(without(authMethods(host), []string{authNone})) > 0
+	}
+	return true
+}
+
 // addOwn adds a proxy's own fields. They replace ours only where the proxy says
 // so, and never those that everything rests on.
 func addOwn(doc, own map[string]any, replace bool) {
 	for name, value := range own {
-		if _, ours := doc[name]; (!ours || replace) && !fixedMetadata(name) {
+		if _, ours := doc[name]; (!ours || replace) && !site.FixedServerMetadata(name) {
 			doc[name] = value
 		}
 	}
-}
-
-// fixedMetadata are the fields that a proxy never decides, present or not: who
-// issues, where the endpoints are, and what this server really does.
-func fixedMetadata(name string) bool {
-	return strings.HasSuffix(name, "_endpoint") || slices.Contains([]string{"issuer", "jwks_uri", "resource", "authorization_servers",
-		"code_challenge_methods_supported", "authorization_response_iss_parameter_supported", "response_types_supported",
-		"grant_types_supported", "token_endpoint_auth_methods_supported", "id_token_signing_alg_values_supported"}, name)
 }
 
 // resourceMetadata is the metadata of the host as a protected resource (RFC
 // 9728), at the root and at the path of its endpoint.
 func (s *Server) resourceMetadata(_ context.Context, r *request) error {
 	rest := strings.TrimPrefix(r.visit.Path.Clean, wellKnownResource)
-	if !endpointPath(r.place.host, rest) || !hasEndpoints(r.place.host) {
+	host := r.place.asked
+	if !endpointPath(host, rest) || !hasEndpoints(host) {
 		return errNoMetadata()
 	}
-	p := &r.place.host.Proxy
+	p := &host.Proxy
 	doc := map[string]any{
 		"resource":                 site.ResourceOf(r.place.origin, p.ResourceEndpoint),
-		"authorization_servers":    []string{s.issuerFor(r.place.host, r.place.origin)},
-		"scopes_supported":         resourceScopes(r.place.host),
+		"authorization_servers":    []string{s.issuerFor(host, r.place.origin)},
+		"scopes_supported":         resourceScopes(host),
 		"bearer_methods_supported": []string{"header"},
 		"resource_name":            r.place.name,
 	}

@@ -156,6 +156,9 @@ func (o *Options) fill() {
 // Load makes or reads the signing keys, and reads revocations and local
 // accounts into memory. Nothing may be served before it returned nil.
 func (s *Server) Load(ctx context.Context) error {
+	if err := s.checkIssuer(); err != nil {
+		return err
+	}
 	if err := s.loadKeys(ctx); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package oauth
 import (
 	"strings"
 
+	"gatehouse/internal/fault"
 	"gatehouse/internal/site"
 )
 
@@ -12,8 +13,9 @@ type place struct {
 	name   string // the concrete hostname
 	origin string
 	issuer string
-	host   *site.Host
-	signIn string // where the pages for people stand, without a trailing slash
+	host   *site.Host // the issuer's: what it offers is what its proxy narrows
+	asked  *site.Host // the host that was asked; another than host with a central issuer
+	signIn string     // where the pages for people stand, without a trailing slash
 }
 
 // placeOf is where v stands. The direct listener speaks for the sign-in host.
@@ -29,12 +31,69 @@ func (s *Server) placeOf(v *site.Visit) place {
 	if world.Origins.OwnPages(p.name) {
 		p.signIn = p.origin + strings.TrimSuffix(site.PagesPrefix, "/")
 	}
-	p.issuer = p.origin
-	if s.opt.FixedIssuer != "" {
-		p.issuer = s.opt.FixedIssuer
+	p.issuer, p.asked = p.origin, p.host
+	if fixed := s.opt.FixedIssuer; fixed != "" {
+		p.issuer = fixed
+		if host := s.hostOf(fixed); host != nil {
+			p.host = host
+		}
 	}
 	return p
 }
+
+// issuerPlace is the place whose metadata stand at p: its own, or that of the issuer
+// that the proxy names. ok is false where the named host is not served.
+func (s *Server) issuerPlace(p place) (at place, ok bool) {
+	other := p.asked.Proxy.AuthProxy
+	if other == "" || s.opt.FixedIssuer != "" {
+		return p, true
+	}
+	issuer := s.issuerFor(p.asked, p.origin)
+	host := s.hostOf(issuer)
+	if host == nil || !host.Proxy.Enabled || !hasEndpoints(host) {
+		return p, false
+	}
+	return place{name: other, origin: issuer, issuer: issuer, host: host, asked: host}, true
+}
+
+// hostOf is the host whose origin an issuer is; nil when it is that of none.
+func (s *Server) hostOf(issuer string) *site.Host {
+	world := s.opt.World()
+	scheme, rest, ok := strings.Cut(issuer, "://")
+	if !ok || world == nil {
+		return nil
+	}
+	name := rest
+	if i := strings.LastIndexByte(rest, ':'); i >= 0 {
+		name = rest[:i]
+	}
+	secure := scheme == "https"
+	if (!secure && !site.UnderLocalhost(name)) || world.Origins.Of(name, secure) != issuer {
+		return nil
+	}
+	return world.Find(name)
+}
+
+// checkIssuer refuses a central issuer that nobody here answers for: every token
+// would name it and no client could get one.
+func (s *Server) checkIssuer() error {
+	fixed := s.opt.FixedIssuer
+	if fixed == "" {
+		return nil
+	}
+	home := s.opt.World().Origins.SignIn(true)
+	host := s.hostOf(fixed)
+	switch {
+	case host == nil:
+		return fault.BadField("OAUTH_ISSUER", "%s is not the origin of a host that is served here: take that of the sign-in host, %s, or create the host first", fixed, home)
+	case !host.Proxy.Enabled || !hasEndpoints(host):
+		return fault.BadField("OAUTH_ISSUER", "%s is a host without an authorization server (no sign-in, no resource endpoint, or switched off): take the sign-in host, %s", fixed, home)
+	}
+	return nil
+}
+
+// IssuerOf is the issuer whose tokens count for host, reached under origin.
+func (s *Server) IssuerOf(host *site.Host, origin string) string { return s.issuerFor(host, origin) }
 
 // issuerFor is the one issuer whose tokens count for host, reached under origin.
 func (s *Server) issuerFor(host *site.Host, origin string) string {

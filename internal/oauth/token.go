@@ -165,16 +165,7 @@ func (s *Server) ownIssuer(iss string) bool {
 	if iss == s.opt.FixedIssuer {
 		return true
 	}
-	world := s.opt.World()
-	scheme, rest, ok := strings.Cut(iss, "://")
-	if !ok {
-		return false
-	}
-	name := rest
-	if i := strings.LastIndexByte(rest, ':'); i >= 0 {
-		name = rest[:i]
-	}
-	return world.Find(name) != nil && world.Origins.Of(name, scheme == "https") == iss
+	return s.hostOf(iss) != nil
 }
 
 // looksOurs reports whether a token names a key or an issuer of ours, without

@@ -22,8 +22,12 @@ var (
 	fixedResource = []string{"resource", "authorization_servers", "jwks_uri", "signed_metadata", "bearer_methods_supported", "scopes_supported"}
 	fixedServer   = []string{
 		"issuer", "jwks_uri", "signed_metadata", "mtls_endpoint_aliases", "code_challenge_methods_supported",
-		"authorization_response_iss_parameter_supported", "response_types_supported", "resource_indicators_supported",
-		"client_id_metadata_document_supported",
+		"authorization_response_iss_parameter_supported", "response_types_supported", "response_modes_supported", "resource_indicators_supported",
+		"client_id_metadata_document_supported", "subject_types_supported", "resource", "authorization_servers",
+	}
+	fieldsOfTheirOwn = map[string]string{
+		"scopes_supported": "oauth_server_scopes", "grant_types_supported": "oauth_server_grant_types",
+		"token_endpoint_auth_methods_supported": "oauth_server_token_auth_methods",
 	}
 )
 
@@ -68,8 +72,13 @@ func (p *Proxy) checkOAuthServer(broken *fault.Rules) {
 	list(broken, "oauth_server_grant_types", p.OAuthServerGrantTypes, among(grantTypes))
 	list(broken, "oauth_server_token_auth_methods", p.OAuthServerTokenAuthMethods, among(clientAuthMethods))
 	metadata(broken, "oauth_server_custom_metadata", p.OAuthServerCustomMetadata, func(name string) bool {
-		return contains(fixedServer, name) || strings.HasSuffix(strings.ToLower(name), "_endpoint")
+		return FixedServerMetadata(name) && fieldsOfTheirOwn[strings.ToLower(name)] == ""
 	})
+	for _, name := range sortedKeys(p.OAuthServerCustomMetadata) {
+		if field := fieldsOfTheirOwn[strings.ToLower(name)]; field != "" {
+			broken.Add("oauth_server_custom_metadata."+name, "is set by %s", field)
+		}
+	}
 	if (p.GitHubClientID == "") != (p.GitHubClientSecret == "") {
 		broken.Add("github_client_id", "and github_client_secret go together")
 	}
@@ -79,6 +88,16 @@ func (p *Proxy) checkOAuthServer(broken *fault.Rules) {
 	if len(p.GitHubClientSecret) > maxText {
 		broken.Add("github_client_secret", "is at most %d bytes long", maxText)
 	}
+}
+
+// FixedServerMetadata reports whether a field of the authorization server's
+// metadata is never a proxy's to say: who issues, where the endpoints are, and what
+// this server really does.
+func FixedServerMetadata(name string) bool {
+	lower := strings.ToLower(name)
+	return contains(fixedServer, name) || fieldsOfTheirOwn[lower] != "" || slices.ContainsFunc(
+		[]string{"_endpoint", "_auth_methods_supported", "_alg_values_supported", "_enc_values_supported"},
+		func(end string) bool { return strings.HasSuffix(lower, end) })
 }
 
 // metadata checks fields that a user adds to a metadata document.
