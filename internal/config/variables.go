@@ -184,7 +184,7 @@ func oauthVars() []variable {
 		define("OAUTH_CLIENT_LIFETIME", "7776000", seconds(), func(c *Config) *time.Duration { return &c.OAuth.ClientLifetime },
 			"How long a registered client is kept unused."),
 		define("OAUTH_ISSUER", "", issuer(false), func(c *Config) *string { return &c.OAuth.Issuer },
-			"One issuer for all hosts, where one central authorization server is wanted.").orElse("each host is its own"),
+			"One issuer for all hosts, where one central authorization server is wanted: the origin of a host that is served here, best the sign-in host's.").orElse("each host is its own"),
 		define("OAUTH_ALLOWED_CLIENT_DOMAINS", "", hostnames(), func(c *Config) *[]string { return &c.OAuth.AllowedClientDomains },
 			"Hosts whose client metadata documents are accepted.").orElse("any").reserved(),
 		define("CIMD_ALLOW_LOOPBACK", "false", boolean(), func(c *Config) *bool { return &c.OAuth.CIMDAllowLoopback },
