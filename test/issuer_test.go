@@ -88,6 +88,9 @@ func TestAHostMayTakeAnothersIssuer(t *testing.T) {
 	if got := p.sdkUser(t, tools); got != "local:alice" {
 		t.Errorf("the tool was told %v", got)
 	}
+	if status, challenge := opens(t, p.c, tools, strings.TrimSpace(p.login("--resource", tools, "--print-token"))); status == http.StatusUnauthorized {
+		t.Errorf("a token by the command line: %d %s", status, challenge)
+	}
 	c := s.register(t, "issuer.localhost", "http://127.0.0.1:7777/back")
 	out := c.accessFor(p, tools)
 	for at, want := range map[string]int{s.url("issuer.localhost", "/"): 401, s.url("page.localhost", "/"): 401} {
@@ -162,6 +165,11 @@ func TestOneIssuerForAll(t *testing.T) {
 	}
 	if got := p.sdkUser(t, tools); got != "local:alice" {
 		t.Errorf("the tool was told %v", got)
+	}
+	p.login("--scope", "admin") // the command line finds it too, for the API and for a host
+	s.must("proxy", "list")
+	if status, challenge := opens(t, p.c, tools, strings.TrimSpace(p.login("--resource", tools, "--print-token"))); status == http.StatusUnauthorized {
+		t.Errorf("a token by the command line: %d %s", status, challenge)
 	}
 	c := s.register(t, "auth.localhost", "http://127.0.0.1:7777/back")
 	if back := c.refusedAuthorize(nil); back.Get("error") != "invalid_target" || back.Get("iss") != issuer || !strings.Contains(back.Get("error_description"), "resource is missing") {

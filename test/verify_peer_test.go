@@ -1,6 +1,7 @@
 package test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -53,5 +54,32 @@ func TestVerifyIsForTrustedPeers(t *testing.T) {
 		if got := get(t, s.stranger().c, s.url("app.corp.test", "/verify"), question...); got.StatusCode == http.StatusOK {
 			t.Errorf("%s: a protected host has a /verify", name)
 		}
+	}
+}
+
+// TestOneClientsBadTokensAreItsOwn: one proxy asks for everybody; whoever sends bad
+// tokens through it shuts nobody else out.
+func TestOneClientsBadTokensAreItsOwn(t *testing.T) {
+	s := start(t, []string{"TRUSTED_PROXIES=127.0.0.1"}, "protect", "app.localhost", "internal:demo")
+	p := s.stranger()
+	p.becomeAdmin()
+	c := s.register(t, "app.localhost", "http://127.0.0.1:7777/back")
+	access := c.accessFor(p, "").Access
+	s.kill()
+	s.run() // which knows no token by heart
+	verify := func(client, token string) answer {
+		t.Helper()
+		return get(t, s.client(), s.Direct+"/verify", "X-Forwarded-Host: app.localhost", "X-Forwarded-Method: GET", "X-Forwarded-Uri: /", "X-Forwarded-Proto: https",
+			"X-Forwarded-For: "+client, "Authorization: Bearer "+token)
+	}
+	last := answer{}
+	for i := range 70 {
+		last = verify("203.0.113.9", access[:len(access)-13]+fmt.Sprintf("%03d", i)+access[len(access)-10:])
+	}
+	if last.StatusCode != http.StatusTooManyRequests || last.Header.Get("Retry-After") == "" {
+		t.Errorf("after 70 bad tokens: %d %v", last.StatusCode, last.Header)
+	}
+	if got := verify("198.51.100.7", access); got.StatusCode != http.StatusOK || got.Header.Get("X-Auth-User") != "local:alice" {
+		t.Errorf("somebody else: %d %s", got.StatusCode, got.Body)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
@@ -41,6 +42,7 @@ type front struct {
 	port    string
 	roots   *x509.CertPool
 	backend *witness
+	direct  string // where it asks
 	said    buffer
 }
 
@@ -74,12 +76,37 @@ func swap(t *testing.T, text string, pairs ...string) string {
 
 // newFront starts a Gatehouse for a front on a free port, with a backend that
 // tells what reached it, and an administrator.
-func newFront(t *testing.T) *front {
+func newFront(t *testing.T, changes ...func(*front)) *front {
 	t.Helper()
 	f := &front{t: t, port: freePort(t), backend: newWitness(t)}
 	f.s = start(t, []string{"BASE_DOMAIN=example.test", "PUBLIC_HTTPS_PORT=" + f.port, "TRUSTED_PROXIES=127.0.0.1", "RATE_LIMITS=off"}, "serve")
 	f.s.local("proxy", "create", "app.example.test", f.backend.URL, "--auth", "--mode", "redirect", "--allow", "*", "--exclude", "/open/")
+	f.direct = f.s.Direct
+	for _, change := range changes {
+		change(f)
+	}
 	return f
+}
+
+// renewing puts somebody between the front and Gatehouse who lets time pass: each
+// answer renews the session, as one after five minutes does.
+func (f *front) renewing() {
+	between := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		on := r.Clone(r.Context())
+		on.URL.Scheme, on.URL.Host, on.RequestURI = "http", strings.TrimPrefix(f.s.Direct, "http://"), ""
+		res, err := http.DefaultTransport.RoundTrip(on)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+			return
+		}
+		defer res.Body.Close()
+		maps.Copy(w.Header(), res.Header)
+		w.Header().Set("Set-Cookie", "__Host-gatehouse=renewed; Path=/; Secure; HttpOnly; SameSite=Lax")
+		w.WriteHeader(res.StatusCode)
+		_, _ = io.Copy(w, res.Body)
+	}))
+	f.t.Cleanup(between.Close)
+	f.direct = between.URL
 }
 
 // freePort is a port that nobody listens on just now.
@@ -128,14 +155,14 @@ func (f *front) certificate(dir string) (cert, key string) {
 }
 
 // nginx is a front with the documented configuration of nginx.
-func nginx(t *testing.T) *front {
+func nginx(t *testing.T, changes ...func(*front)) *front {
 	t.Helper()
 	program := need(t, "nginx", "Debian package nginx-light")
-	f := newFront(t)
+	f := newFront(t, changes...)
 	dir := t.TempDir()
 	cert, key := f.certificate(dir)
 	site := swap(t, documented(t, "nginx"), "listen 443", "listen 127.0.0.1:"+f.port, "/etc/ssl/example.test.pem", cert, "/etc/ssl/example.test.key", key,
-		"http://127.0.0.1:3000", f.backend.URL, "http://127.0.0.1:9000", f.s.Direct, "http://127.0.0.1:8080", "http://127.0.0.1:"+port(f.s.HTTP))
+		"http://127.0.0.1:3000", f.backend.URL, "http://127.0.0.1:9000", f.direct, "http://127.0.0.1:8080", "http://127.0.0.1:"+port(f.s.HTTP))
 	main := "worker_processes 1;\ndaemon off;\nerror_log stderr;\npid " + dir + "/pid;\nevents {}\nhttp {\naccess_log off;\n"
 	if os.Geteuid() == 0 {
 		main = "user root;\n" + main // its workers read this test's folder
@@ -148,15 +175,15 @@ func nginx(t *testing.T) *front {
 }
 
 // caddy is a front with the documented configuration of Caddy.
-func caddy(t *testing.T) *front {
+func caddy(t *testing.T, changes ...func(*front)) *front {
 	t.Helper()
 	program := need(t, "caddy", "scripts/test builds it from tools/caddy")
-	f := newFront(t)
+	f := newFront(t, changes...)
 	dir := t.TempDir()
 	cert, key := f.certificate(dir)
 	site := swap(t, documented(t, "caddyfile"), "app.example.test {", "app.example.test:"+f.port+" {\n\tbind 127.0.0.1\n\ttls "+cert+" "+key,
 		"auth.example.test {", "auth.example.test:"+f.port+" {\n\tbind 127.0.0.1\n\ttls "+cert+" "+key,
-		"127.0.0.1:3000", strings.TrimPrefix(f.backend.URL, "http://"), "127.0.0.1:9000", strings.TrimPrefix(f.s.Direct, "http://"),
+		"127.0.0.1:3000", strings.TrimPrefix(f.backend.URL, "http://"), "127.0.0.1:9000", strings.TrimPrefix(f.direct, "http://"),
 		"127.0.0.1:8080", "127.0.0.1:"+port(f.s.HTTP))
 	f.run(dir, "Caddyfile", "{\n\tadmin off\n\tauto_https off\n\tpersist_config off\n}\n"+site+"\n", program, "run", "--adapter", "caddyfile", "--config")
 	return f
@@ -301,6 +328,7 @@ func (b *witness) serve(w http.ResponseWriter, r *http.Request) {
 	default:
 		body, _ := io.ReadAll(r.Body)
 		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Set-Cookie", "own=1")
 		_ = json.NewEncoder(w).Encode(seen{r.Method, r.RequestURI, string(body), r.Header})
 	}
 }

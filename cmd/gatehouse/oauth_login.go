@@ -67,6 +67,7 @@ func (a *app) login(ctx context.Context, in loginArgs) error {
 	if flow.Server, err = client.Discover(ctx, conn.transport, conn.url); err != nil {
 		return err
 	}
+	flow.Resource = client.OwnResource(ctx, conn.transport, conn.url) // a central issuer serves several
 	pair, err := flow.Run(ctx)
 	if err != nil {
 		return err

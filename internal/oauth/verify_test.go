@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"gatehouse/internal/site"
 )
@@ -166,6 +167,20 @@ func TestForwardAuthKeepsAnsweringWhateverItsClientsSend(t *testing.T) {
 		if a := r.verify(true, "X-Forwarded-Host", "evil.example", "X-Forwarded-Method", "GET", "X-Forwarded-Uri", "/"); a.StatusCode != http.StatusForbidden {
 			t.Fatalf("%d %s", a.StatusCode, a.body)
 		}
+	}
+}
+
+// TestForwardAuthRenewsSessions: the asking proxy gets the cookie to hand on.
+func TestForwardAuthRenewsSessions(t *testing.T) {
+	r := newRig(t)
+	c := r.cookie(appOrigin, person("alice"), "")
+	question := []string{"X-Forwarded-Host", "app.example.com", "X-Forwarded-Method", "GET", "X-Forwarded-Uri", "/", "Cookie", c.Name + "=" + c.Value}
+	if a := r.verify(true, question...); a.StatusCode != http.StatusOK || a.Header.Get("Set-Cookie") != "" {
+		t.Errorf("a fresh session: %d %v", a.StatusCode, a.Header)
+	}
+	r.after(sessionRenew + time.Second)
+	if a := r.verify(true, question...); a.StatusCode != http.StatusOK || !strings.HasPrefix(a.Header.Get("Set-Cookie"), c.Name+"=") {
+		t.Errorf("one that has been used for a while: %d %v", a.StatusCode, a.Header)
 	}
 }
 

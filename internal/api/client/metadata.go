@@ -18,10 +18,32 @@ type Metadata struct {
 	Registration string `json:"registration_endpoint"`
 }
 
-// Discover reads the metadata of the authorization server at origin. Issuer and
-// endpoints must be of that origin; only this machine's own API may speak for a
-// sign-in host of another name.
+// Discover reads the metadata of the authorization server at origin, or of the
+// one that the resource there names. Issuer and endpoints must be of one origin;
+// only this machine's own API may speak for a sign-in host of another name.
 func Discover(ctx context.Context, t http.RoundTripper, origin string) (Metadata, error) {
+	m, err := discover(ctx, t, origin)
+	if err == nil || m.Issuer == "" || m.Issuer == origin {
+		return m, err
+	}
+	// One central issuer for all hosts? Then it says so itself, where it stands.
+	if prm, prmErr := readResource(ctx, t, origin, ""); prmErr == nil && len(prm.Servers) == 1 && prm.Servers[0] == m.Issuer {
+		return discover(ctx, t, m.Issuer)
+	}
+	return m, err
+}
+
+// OwnResource is what the resource at origin itself is called; empty where it
+// does not say.
+func OwnResource(ctx context.Context, t http.RoundTripper, origin string) string {
+	prm, err := readResource(ctx, t, origin, "")
+	if err != nil {
+		return "" // the authorization server takes its own
+	}
+	return prm.Resource
+}
+
+func discover(ctx context.Context, t http.RoundTripper, origin string) (Metadata, error) {
 	var m Metadata
 	c, err := New(Options{URL: origin, Transport: t})
 	if err != nil {
@@ -69,13 +91,8 @@ func DiscoverResource(ctx context.Context, t http.RoundTripper, resource string)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 		return Metadata{}, "", fault.BadField("--resource", "must be the URL of a protected host, like https://app.example.com/mcp")
 	}
-	c, err := New(Options{URL: u.Scheme + "://" + u.Host, Transport: t})
+	prm, err := readResource(ctx, t, u.Scheme+"://"+u.Host, strings.TrimSuffix(u.EscapedPath(), "/"))
 	if err != nil {
-		return Metadata{}, "", err
-	}
-	var prm resourceMetadata
-	path := "/.well-known/oauth-protected-resource" + strings.TrimSuffix(u.EscapedPath(), "/")
-	if err := c.Do(ctx, Request{Method: http.MethodGet, Path: path}, &prm); err != nil {
 		return Metadata{}, "", err
 	}
 	if strings.TrimSuffix(prm.Resource, "/") != strings.TrimSuffix(resource, "/") {
@@ -86,4 +103,14 @@ func DiscoverResource(ctx context.Context, t http.RoundTripper, resource string)
 	}
 	m, err := Discover(ctx, t, prm.Servers[0])
 	return m, prm.Resource, err
+}
+
+// readResource reads the metadata of the resource at a path of origin.
+func readResource(ctx context.Context, t http.RoundTripper, origin, path string) (prm resourceMetadata, err error) {
+	c, err := New(Options{URL: origin, Transport: t})
+	if err != nil {
+		return prm, err
+	}
+	err = c.Do(ctx, Request{Method: http.MethodGet, Path: "/.well-known/oauth-protected-resource" + path}, &prm)
+	return prm, err
 }

@@ -280,6 +280,41 @@ type roundTrip func(*http.Request) *http.Response
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
 
+// TestAnAPIMayNameACentralIssuer: what the API says of an issuer elsewhere counts
+// when its resource names it too, and that issuer says the same of itself.
+func TestAnAPIMayNameACentralIssuer(t *testing.T) {
+	pages := map[string]string{
+		"https://api.example.com/.well-known/oauth-authorization-server":   `{"issuer":"https://auth.example.com","token_endpoint":"https://evil.example/token"}`,
+		"https://api.example.com/.well-known/oauth-protected-resource":     `{"resource":"https://api.example.com/mcp","authorization_servers":["https://auth.example.com"]}`,
+		"https://auth.example.com/.well-known/oauth-authorization-server":  `{"issuer":"https://auth.example.com","token_endpoint":"https://auth.example.com/token"}`,
+		"https://other.example.com/.well-known/oauth-authorization-server": `{"issuer":"https://auth.example.com"}`,
+		"https://other.example.com/.well-known/oauth-protected-resource":   `{"resource":"https://other.example.com","authorization_servers":["https://other.example.com"]}`,
+	}
+	answer := roundTrip(func(r *http.Request) *http.Response {
+		w := httptest.NewRecorder()
+		w.Header().Set("Content-Type", "application/json")
+		if text := pages[r.URL.String()]; text != "" {
+			_, _ = w.WriteString(text)
+		} else {
+			w.WriteHeader(http.StatusNotFound)
+		}
+		return w.Result()
+	})
+	m, err := client.Discover(t.Context(), answer, "https://api.example.com")
+	if err != nil || m.Issuer != issuer || m.Token != issuer+"/token" {
+		t.Errorf("%+v, %v", m, err)
+	}
+	if got := client.OwnResource(t.Context(), answer, "https://api.example.com"); got != "https://api.example.com/mcp" {
+		t.Errorf("the resource is %q", got)
+	}
+	if m, err := client.Discover(t.Context(), answer, "https://other.example.com"); !fault.Is(err, fault.Invalid) {
+		t.Errorf("an issuer that the resource does not name: %+v, %v", m, err)
+	}
+	if got := client.OwnResource(t.Context(), answer, issuer); got != "" {
+		t.Errorf("a resource that nobody named: %q", got)
+	}
+}
+
 func TestAResourceLeadsToItsOwnIssuer(t *testing.T) {
 	answer := roundTrip(func(r *http.Request) *http.Response {
 		w := httptest.NewRecorder()
