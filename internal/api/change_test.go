@@ -175,6 +175,23 @@ func TestListsPageToTheirEnd(t *testing.T) {
 	}
 }
 
+func TestAnImportMakesNoChainOfIssuers(t *testing.T) {
+	s := start(t)
+	host := func(name, issuer string) string {
+		return fmt.Sprintf(`{"proxy_hostname":%q,"target_url":"http://127.0.0.1:1","auth_enabled":true,"auth_proxy":%q}`, name, issuer)
+	}
+	for _, hosts := range []string{
+		host("b.localhost", "c.localhost") + "," + host("c.localhost", "d.localhost") + "," + host("d.localhost", ""),
+		host("b.localhost", "c.localhost") + "," + host("c.localhost", "b.localhost"),
+	} {
+		got := s.must(422, s.ask("admin", "POST", "/config/import", `{"proxies":[`+hosts+`]}`))
+		if !strings.Contains(got.body, `"proxies[0].auth_proxy"`) || s.roster.World().Find("b.localhost") != nil {
+			t.Errorf("%s", got.body)
+		}
+	}
+	s.must(200, s.ask("admin", "POST", "/config/import", `{"proxies":[`+host("b.localhost", "c.localhost")+","+host("c.localhost", "")+`]}`))
+}
+
 func TestExportIsImportedElsewhere(t *testing.T) {
 	from, to := start(t), start(t)
 	from.must(201, from.ask("admin", "POST", "/proxies/", `{"proxy_hostname":"issuer.localhost","target_url":"http://127.0.0.1:1","auth_enabled":true}`))

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -254,5 +255,30 @@ func TestLocalSignatureWithATooLargeBody(t *testing.T) {
 	body := fmt.Sprintf(`{"x":%q}`, strings.Repeat("y", maxBody))
 	if status, text := send(t, http.DefaultClient, d.signed(t, "POST", "/proxies/", body)); status != 413 || !strings.Contains(text, "1048576") {
 		t.Errorf("%d %s", status, text)
+	}
+}
+
+// TestTheDirectDoorHearsForWhomATrustedPeerAsks: the client that it names counts
+// for log and bounds, loopback stays a matter of the connection, and a peer that is
+// not trusted names nobody.
+func TestTheDirectDoorHearsForWhomATrustedPeerAsks(t *testing.T) {
+	d := openDoor(t)
+	ask := func(peer, forwarded string) *site.Visit {
+		r := httptest.NewRequest(http.MethodGet, "/health", nil)
+		r.RemoteAddr = peer
+		r.Header.Set("X-Forwarded-For", forwarded)
+		return d.direct.visit(r)
+	}
+	d.direct.Trusted = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+	for _, c := range []struct{ peer, forwarded, client string }{
+		{"192.0.2.1:80", "203.0.113.9", "203.0.113.9"},
+		{"192.0.2.1:80", "127.0.0.1, 203.0.113.9, 192.0.2.7", "203.0.113.9"},
+		{"192.0.2.1:80", "nonsense", "192.0.2.1"},
+		{"198.51.100.1:80", "203.0.113.9", "198.51.100.1"},
+		{"192.0.2.1:80", "127.0.0.1", "127.0.0.1"},
+	} {
+		if v := ask(c.peer, c.forwarded); v.Client.String() != c.client || v.Loopback {
+			t.Errorf("%s for %s: %s, loopback %v", c.peer, c.forwarded, v.Client, v.Loopback)
+		}
 	}
 }

@@ -19,13 +19,15 @@ type plan struct {
 	out     Imported
 	writes  []store.Write
 	broken  fault.Rules
-	hosts   map[string]bool // hostnames in the document, for what refers to them
+	hosts   map[string]bool   // hostnames in the document, for what refers to them
+	takes   map[string]string // and of whom they take the issuer
 }
 
 func (p *plan) make(ctx context.Context) error {
-	p.hosts = map[string]bool{}
+	p.hosts, p.takes = map[string]bool{}, map[string]string{}
 	for _, fields := range p.in.Proxies {
-		p.hosts[normal(textField(fields, "proxy_hostname"))] = true
+		name := normal(textField(fields, "proxy_hostname"))
+		p.hosts[name], p.takes[name] = true, textField(fields, "auth_proxy")
 	}
 	for i, fields := range p.in.Proxies {
 		if err := p.proxy(ctx, "proxies["+strconv.Itoa(i)+"]", fields); err != nil {
@@ -76,8 +78,11 @@ func (p *plan) proxy(ctx context.Context, at string, fields site.Patch) error {
 
 // checkedProxy is Control.checked with the document's own hosts known.
 func (p *plan) checkedProxy(ctx context.Context, after, before site.Proxy) (site.Proxy, error) {
-	if p.hosts[normal(after.AuthProxy)] {
-		before.AuthProxy = normal(after.AuthProxy)
+	if name := normal(after.AuthProxy); p.hosts[name] {
+		if other := p.takes[name]; other != "" {
+			return after, fault.BadField("auth_proxy", "names a host that takes the issuer of %s: name that one", other)
+		}
+		before.AuthProxy = name
 	}
 	return p.control.checked(ctx, after, before)
 }
