@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/chromedp/chromedp"
 )
 
 // TestBehindNginx and TestBehindCaddy: another proxy serves the host, asks
@@ -286,5 +288,27 @@ func TestFrontsHandTheRenewedCookieOn(t *testing.T) {
 				t.Errorf("the backend was told %s", told)
 			}
 		})
+	}
+}
+
+// TestBrowserSignsInBehindNginx is the walk of a newcomer whose page another proxy
+// serves: there, to the sign-in host, and back to the page that was wanted.
+func TestBrowserSignsInBehindNginx(t *testing.T) {
+	f := nginx(t)
+	b := open(t, f.s, chromedp.Flag("ignore-certificate-errors", true), chromedp.Flag("host-resolver-rules", "MAP *.example.test 127.0.0.1"))
+	b.goTo(f.s.setup())
+	b.fill("name", adminName)
+	b.fill("password", adminPassword)
+	b.fill("again", adminPassword)
+	b.press("Create administrator")
+	b.shows(f.url("auth.example.test", "/signin"), "Sign in")
+	b.goTo(f.app("/reports?year=2026"))
+	b.shows(f.url("auth.example.test", "/signin"), "Sign in")
+	b.fill("name", adminName)
+	b.fill("password", adminPassword)
+	b.press("Sign in")
+	b.shows(f.app("/reports?year=2026"), `"local:alice"`)
+	if text := b.text(); strings.Contains(text, "gatehouse=") {
+		t.Errorf("the session reached the backend:\n%s", text)
 	}
 }
