@@ -99,3 +99,13 @@ func (p *person) sdkUser(t *testing.T, endpoint string) any {
 	said, _ := who.StructuredContent.(map[string]any)
 	return said["user"]
 }
+
+// serves makes a protected host before the demo, open to everybody who is signed
+// in; fields are more of it, as JSON.
+func (s *server) serves(t *testing.T, name, fields string) {
+	t.Helper()
+	body := `{"proxy_hostname":"` + name + `","target_url":"internal:demo","auth_enabled":true,"auth_required_users":["*"],"oauth_user_users":["*"]` + fields + `}`
+	if got := s.signed(t, "POST", "/proxies/", body); got.StatusCode != http.StatusCreated {
+		t.Fatalf("%s: %d %s", name, got.StatusCode, got.Body)
+	}
+}

@@ -232,13 +232,13 @@ func (f *front) strangers(access string) {
 // of signing in.
 func (f *front) refusedPerson(p *person) {
 	t := f.t
-	f.s.local("proxy", "update", "app.example.test", "--set", `auth_required_users=["local:bob"]`)
+	f.s.signed(t, "PUT", "/proxies/app.example.test", `{"auth_required_users":["local:bob"]}`)
 	for _, accept := range []string{"text/html", "application/json"} {
 		if got := get(t, p.c, f.app("/"), "Accept: "+accept); got.StatusCode != http.StatusForbidden || got.Header.Get("Location") != "" || got.Header.Get("Www-Authenticate") != "" {
 			t.Errorf("not listed: %d %v", got.StatusCode, got.Header)
 		}
 	}
-	f.s.local("proxy", "update", "app.example.test", "--set", `auth_required_users=["*"]`)
+	f.s.signed(t, "PUT", "/proxies/app.example.test", `{"auth_required_users":["*"]}`)
 	if got := get(t, p.c, f.app("/")); got.StatusCode != http.StatusOK {
 		t.Errorf("listed again: %d", got.StatusCode)
 	}

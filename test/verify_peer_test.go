@@ -20,12 +20,11 @@ func TestVerifyIsForTrustedPeers(t *testing.T) {
 		env            []string
 		direct, public int
 	}{
-		"nobody is trusted": {nil, 404, 403}, // without trust in X-Forwarded-Proto it is plain HTTP
-		"this peer is":      {[]string{"TRUSTED_PROXIES=127.0.0.1"}, 200, 200},
-		"another one is":    {[]string{"TRUSTED_PROXIES=192.0.2.1"}, 404, 403},
+		"this peer is trusted": {[]string{"TRUSTED_PROXIES=127.0.0.1"}, 200, 200},
+		"another one is":       {[]string{"TRUSTED_PROXIES=192.0.2.1"}, 404, 403}, // without trust in X-Forwarded-Proto it is plain HTTP
 	} {
 		s := start(t, append([]string{"BASE_DOMAIN=corp.test", "RATE_LIMITS=off"}, c.env...), "serve")
-		s.local("proxy", "create", "app.corp.test", "internal:demo", "--auth", "--exclude", "/open/")
+		s.serves(t, "app.corp.test", `,"auth_excluded_paths":["/open/"]`)
 		for _, method := range []string{"GET", "HEAD", "POST"} {
 			if got := ask(t, s.client(), method, s.Direct+"/verify", "", question...); got.StatusCode != c.direct {
 				t.Errorf("%s: %s at the direct door: %d %s", name, method, got.StatusCode, got.Body)
