@@ -13,6 +13,7 @@ import (
 	"gatehouse/internal/control"
 	"gatehouse/internal/demo"
 	"gatehouse/internal/edge"
+	"gatehouse/internal/fetch"
 	"gatehouse/internal/journal"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/signin"
@@ -45,6 +46,9 @@ func (n *node) oauthOptions() oauth.Options {
 		Localhost:           oauth.Lists{Admin: o.LocalhostAdminUsers, User: o.LocalhostUserUsers, MCP: o.LocalhostMCPUsers},
 		AccessTokenLifetime: o.AccessTokenLifetime, RefreshTokenLifetime: o.RefreshTokenLifetime,
 		SessionTimeout: o.SessionTimeout, ClientLifetime: o.ClientLifetime,
+		Documents: fetch.New(fetch.Options{Resolver: n.cfg.DNS.Resolver, AllowLoopback: o.CIMDAllowLoopback,
+			Unbounded: !n.cfg.Limits.RateLimits, UserAgent: "Gatehouse/" + release().Version}),
+		ClientDomains: o.AllowedClientDomains, ClientLoopback: o.CIMDAllowLoopback,
 		FixedIssuer: o.Issuer, RateLimits: n.cfg.Limits.RateLimits, ImportKey: o.SigningKey(),
 		// Asked while serving only, when the pages are there.
 		Recheck: func(ctx context.Context, p oauth.Person, host *site.Host) (oauth.Person, error) {

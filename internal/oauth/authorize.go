@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"gatehouse/internal/fault"
+	"gatehouse/internal/site"
 )
 
 // authorize is the authorization endpoint (OAuth 2.1, section 4.1; RFC 7636,
@@ -23,6 +24,10 @@ func (s *Server) authorize(ctx context.Context, r *request) error {
 	}
 	if refusal != nil {
 		s.noteFlow(ctx, step{action: "authorize", client: f.get("client_id"), failed: refusal})
+		if r.asksForJSON() {
+			r.tellProgram(refusal)
+			return nil
+		}
 		writeErrorPage(r.w, refusal)
 		return nil
 	}
@@ -39,6 +44,25 @@ func (s *Server) authorize(ctx context.Context, r *request) error {
 	s.noteFlow(ctx, step{action: "authorize", pending: &p, failed: refusal})
 	redirect(r.w, p.answer(refusal.values()))
 	return nil
+}
+
+// asksForJSON reports whether a program asks before it opens a browser: some look
+// whether their registration still stands.
+func (r *request) asksForJSON() bool {
+	accept := r.Header.Get("Accept")
+	return strings.HasPrefix(accept, "application/json") && !strings.Contains(accept, "text/html")
+}
+
+// tellProgram is the error page for programs: where to register anew is in it.
+func (r *request) tellProgram(refusal *Error) {
+	if refusal.reason() == "client_unknown" {
+		refusal.Description = "This client is not registered here: register again"
+	}
+	answer := map[string]string{"error": refusal.Code, "error_description": refusal.Description}
+	if !slices.Contains(r.place.host.Proxy.DisabledRoutes, site.RouteRegister) {
+		answer["registration_endpoint"] = r.place.issuer + pathRegister
+	}
+	writeJSON(r.w, refusal.Status, answer)
 }
 
 func (r *request) authorizeForm() (form, error) {
@@ -63,7 +87,11 @@ func (s *Server) authorizeClient(ctx context.Context, r *request, f form) (Pendi
 		return Pending{}, c, newError("invalid_client", "The program that asked is not registered here. Let it connect anew: it then registers by itself").because("client_unknown")
 	}
 	if err != nil {
-		return Pending{}, c, asError(err)
+		refusal := asError(err)
+		if refusal.Status == http.StatusUnauthorized { // which is for programs: this answer is read by a person
+			refusal.Status = http.StatusBadRequest
+		}
+		return Pending{}, c, refusal
 	}
 	uri := f.get("redirect_uri")
 	if uri == "" && len(c.RedirectURIs) == 1 {
@@ -74,6 +102,10 @@ func (s *Server) authorizeClient(ctx context.Context, r *request, f form) (Pendi
 	}
 	p := Pending{Issuer: r.place.issuer, Host: r.place.name, ClientID: c.ID, ClientName: c.Name, Known: c.Known, RedirectURI: uri,
 		Address: r.from().String(), UserAgent: clip(r.UserAgent(), 200)}
+	p.Program = s.programs.name(&c, uri)
+	if c.Known == knownURL {
+		p.Registered = c.fingerprint()
+	}
 	if f.has("state") {
 		p.State = &f["state"][0]
 	}

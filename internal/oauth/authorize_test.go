@@ -358,7 +358,7 @@ func TestACodeIsBoundToAllItWasAskedWith(t *testing.T) {
 		"no grant_type":         {changes: url.Values{"grant_type": nil}, status: 400, code: "invalid_request", reason: "invalid_request", again: true},
 		"an unknown grant_type": {changes: url.Values{"grant_type": {"password"}}, status: 400, code: "unsupported_grant_type", reason: "unsupported_grant_type", again: true},
 		"a secret it has not":   {changes: url.Values{"client_secret": {"x"}}, status: 401, code: "invalid_client", reason: "client_auth_method", again: true},
-		"a client assertion":    {changes: url.Values{"client_assertion": {"x"}}, status: 401, code: "invalid_client", reason: "client_assertion_unsupported", again: true},
+		"a client assertion":    {changes: url.Values{"client_assertion": {"x"}, "client_assertion_type": {assertionType}}, status: 401, code: "invalid_client", reason: "client_auth_method", again: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r.in(t)

@@ -20,12 +20,14 @@ const (
 	authNone  = "none"
 	authBasic = "client_secret_basic"
 	authPost  = "client_secret_post"
+	authKey   = "private_key_jwt"
 )
 
 // How we know a client: values of Client.Known.
 const (
 	knownRegistered = "registered"
 	knownBuiltIn    = "builtin"
+	knownURL        = "url"
 )
 
 // DeviceFlowClient is the client that every issuer knows without registration:
@@ -38,9 +40,13 @@ func deviceFlowClient(issuer string) Client {
 }
 
 // client is the client that issuer knows under id; NotFound at any other issuer.
+// A client known by its URL may have to be fetched: callers hold no lock.
 func (s *Server) client(ctx context.Context, issuer, id string) (Client, error) {
 	if id == DeviceFlowClient {
 		return deviceFlowClient(issuer), nil
+	}
+	if isClientURL(id) {
+		return s.clientByURL(ctx, issuer, id)
 	}
 	if !clientID(id) {
 		return Client{}, errNoClient
@@ -74,6 +80,10 @@ const usedEvery = 24 * time.Hour
 
 // noteUse lets a client that is in use live on.
 func (s *Server) noteUse(ctx context.Context, c *Client, now time.Time) {
+	if c.Known == knownURL {
+		s.useKept(ctx, c, now)
+		return
+	}
 	if c.Known != knownRegistered || now.Sub(c.LastUsed) < usedEvery {
 		return
 	}

@@ -8,21 +8,23 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"gatehouse/internal/fault"
 )
 
 // presented is how a request says which client it comes from.
 type presented struct {
-	id, secret string
-	method     string // authNone, authBasic or authPost
+	id, secret string // secret is the assertion with authKey
+	method     string // authNone, authBasic, authPost or authKey
 }
 
-// present reads the client's credentials: HTTP Basic or the body, never both,
-// never the query.
+// present reads the client's credentials: HTTP Basic, client_secret or
+// client_assertion in the body, one of them, never the query.
 func (r *request) present(f form) (presented, error) {
 	id, secret := f.get("client_id"), f.get("client_secret")
 	if f.get("client_assertion") != "" || f.get("client_assertion_type") != "" {
-		return presented{}, refusedClient("client_assertion_unsupported", "Authentication by client_assertion is not supported here", false)
+		return r.presentAssertion(f)
 	}
 	scheme, rest, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Basic") {
@@ -41,6 +43,26 @@ func (r *request) present(f form) (presented, error) {
 		return presented{}, invalidRequest("client_id differs from the Basic credentials")
 	}
 	return presented{user, password, authBasic}, nil
+}
+
+// presentAssertion reads a client_assertion, which names its client by itself.
+func (r *request) presentAssertion(f form) (presented, error) {
+	id, assertion := f.get("client_id"), f.get("client_assertion")
+	switch {
+	case f.get("client_assertion_type") != assertionType:
+		return presented{}, invalidRequest("client_assertion_type must be " + assertionType)
+	case assertion == "":
+		return presented{}, invalidRequest("client_assertion is missing")
+	case f.get("client_secret") != "" || r.Header.Get("Authorization") != "":
+		return presented{}, invalidRequest("Authenticate in one way: client_assertion, Basic or client_secret")
+	}
+	if id == "" && len(assertion) <= maxAssertion {
+		claims := &jwt.RegisteredClaims{}
+		if _, _, err := jwt.NewParser().ParseUnverified(assertion, claims); err == nil { // checked when the client is known
+			id = claims.Subject
+		}
+	}
+	return presented{id, assertion, authKey}, nil
 }
 
 // basic reads Basic credentials, whose two parts are form-encoded (RFC 6749,
@@ -78,16 +100,36 @@ func (s *Server) authenticate(ctx context.Context, r *request, f form) (*Client,
 	if err != nil {
 		return nil, err
 	}
+	method := c.methodAt(r.place)
 	switch {
-	case !offers(r.place.host.Proxy.OAuthServerTokenAuthMethods, c.AuthMethod):
-		return nil, refusedClient("client_auth_method", "This host no longer takes authentication by "+c.AuthMethod+": register again", tried)
-	case c.AuthMethod == authNone && p.method == authBasic && p.secret == "": // a public client that says its id by Basic
-	case c.AuthMethod != p.method:
-		return nil, refusedClient("client_auth_method", "This client registered for authentication by "+c.AuthMethod, tried)
-	case c.AuthMethod != authNone && !sameSecret(p.secret, c.SecretHash):
+	case !offers(r.place.host.Proxy.OAuthServerTokenAuthMethods, method):
+		return nil, refusedClient("client_auth_method", "This host no longer takes authentication by "+method+": register again", tried)
+	case method == authNone && p.method == authBasic && p.secret == "": // a public client that says its id by Basic
+	case method != p.method:
+		return nil, refusedClient("client_auth_method", "This client registered for authentication by "+method, tried)
+	case method == authKey:
+		if err := s.authenticateByKey(ctx, r, &c, p.secret); err != nil {
+			return nil, err
+		}
+	case method != authNone && !sameSecret(p.secret, c.SecretHash):
 		return nil, refusedClient("client_secret_wrong", "The client's secret is wrong", tried)
 	}
 	return &c, nil
+}
+
+// methodAt is how a client proves itself at a place: as it chose. One whose
+// document names other ways too takes the first of them that is offered where its
+// choice is not; nobody who can be asked for more is asked for less.
+func (c *Client) methodAt(at place) string {
+	offered := authMethods(at.host)
+	if !slices.Contains(offered, c.AuthMethod) {
+		for _, other := range c.AuthMethods {
+			if slices.Contains(offered, other) {
+				return other
+			}
+		}
+	}
+	return c.AuthMethod
 }
 
 func refusedClient(reason, description string, basicTried bool) *Error {

@@ -45,14 +45,26 @@ func (a *Approval) covers(p Pending, registration string) bool {
 		len(intersect(p.Scopes, a.Scopes)) == len(p.Scopes)
 }
 
-// fingerprint is a digest of what the person was shown of the client.
+// fingerprint is a digest of what the person was shown of the client. Of one that
+// is known by its URL it was made with the request: its document may have changed
+// since, and is not fetched again for that.
 func (s *Server) fingerprint(ctx context.Context, p Pending) (string, error) {
+	if p.Known == knownURL {
+		if p.Registered == "" {
+			return "", errNoClient
+		}
+		return p.Registered, nil
+	}
 	c, err := s.client(ctx, p.Issuer, p.ClientID)
 	if err != nil {
 		return "", err
 	}
-	text, err := json.Marshal([]any{c.Name, c.URI, c.RedirectURIs, c.AuthMethod, c.Known, c.CreatedAt})
-	return hashed(string(text)), err
+	return c.fingerprint(), nil
+}
+
+func (c *Client) fingerprint() string {
+	text, _ := json.Marshal([]any{c.Name, c.URI, c.RedirectURIs, c.AuthMethod, c.Known, c.CreatedAt}) // text and a time: never fails
+	return hashed(string(text))
 }
 
 // Remember notes that person approved scopes for p. Where Remembered would not
@@ -104,7 +116,16 @@ func (c *Consent) add(a Approval) {
 }
 
 func consentName(subject, clientID string) string {
-	return url.PathEscape(subject) + ":" + url.PathEscape(clientID)
+	return url.PathEscape(subject) + ":" + keyPart(clientID)
+}
+
+// keyPart is an id from outside as a part of a key: escaped, and hashed where it
+// would make the key too long.
+func keyPart(id string) string {
+	if escaped := url.PathEscape(id); len(escaped) <= 200 {
+		return escaped
+	}
+	return "sha256:" + hashed(id)
 }
 
 // Consents are the remembered approvals of a person, by subject; of everybody

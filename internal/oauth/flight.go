@@ -42,16 +42,20 @@ type record struct {
 
 // flights are the kinds of records in flight, each bounded for itself.
 type flights struct {
-	pendings, devices, clients, sessions, grants *flight
+	pendings, devices, clients, kept, sessions, grants, assertions *flight
 }
 
 func newFlights(clock func() time.Time) flights {
 	strangers := func() *flight { return newFlight(clock, flightEach, flightAll) }
-	return flights{strangers(), strangers(), strangers(), newFlight(clock, sessionsEach, sessionsAll), newFlight(clock, grantsEach, grantsAll)}
+	return flights{
+		pendings: strangers(), devices: strangers(), clients: strangers(), kept: newFlight(clock, keptEach, keptAll),
+		sessions: newFlight(clock, sessionsEach, sessionsAll), grants: newFlight(clock, grantsEach, grantsAll),
+		assertions: newFlight(clock, assertionsEach, assertionsAll),
+	}
 }
 
 func (f flights) prune(now time.Time) {
-	for _, kind := range []*flight{f.pendings, f.devices, f.clients, f.sessions, f.grants} {
+	for _, kind := range []*flight{f.pendings, f.devices, f.clients, f.kept, f.sessions, f.grants, f.assertions} {
 		kind.prune(now)
 	}
 }
@@ -73,6 +77,13 @@ func (f *flight) add(from, key string, life time.Duration) (evict []string) {
 		evict = append(evict, f.drop(f.busiest()))
 	}
 	return evict
+}
+
+// room reports whether one more record of from would push none out.
+func (f *flight) room(from string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.by[from]) < f.each && len(f.from) < f.all
 }
 
 // remove forgets a record that was used.
@@ -168,6 +179,9 @@ func (s *Server) loadFlight(ctx context.Context) error {
 			continue // made by an administrator, or in use
 		}
 		s.fly(ctx, s.flight.clients, from, s.clients.Key(row.Name), row.Expires.Sub(s.now()))
+	}
+	if err := s.loadKept(ctx); err != nil {
+		return err
 	}
 	sessions, err := s.sessions.All(ctx)
 	if err != nil {

@@ -26,19 +26,20 @@ type limits struct {
 	failed        *bound // what was refused at /token, /revoke, /introspect
 	badSignatures *bound
 	userCodes     *bound
+	fetches       *bound // of documents that clients name
 }
 
 func newLimits(on bool, clock func() time.Time) limits {
 	usual := func() *bound { return newBound(on, clock, perMinute, perMinuteInAll) }
 	return limits{
-		register: usual(), authorize: usual(), device: usual(), failed: usual(),
+		register: usual(), authorize: usual(), device: usual(), failed: usual(), fetches: usual(),
 		badSignatures: newBound(on, clock, perMinute, 0), // of an address alone: nobody's tokens suffer from strangers
 		userCodes:     newBound(true, clock, wrongUserCodes, perMinuteInAll),
 	}
 }
 
 func (l *limits) all() []*bound {
-	return []*bound{l.register, l.authorize, l.device, l.failed, l.badSignatures, l.userCodes}
+	return []*bound{l.register, l.authorize, l.device, l.failed, l.badSignatures, l.userCodes, l.fetches}
 }
 
 func (l *limits) prune(now time.Time) {

@@ -28,19 +28,42 @@ func values[T any](rows []store.Row[T], err error) ([]T, error) {
 	return all, nil
 }
 
-// Clients are the registered clients of all issuers, without their secrets.
+// Clients are the registered clients of all issuers and those known by URL of
+// which a copy is kept, without their secrets.
 func (s *Server) Clients(ctx context.Context) ([]Client, error) {
 	all, err := values(s.clients.All(ctx))
+	if err != nil {
+		return nil, err
+	}
 	for i := range all {
 		all[i] = all[i].public()
+	}
+	kept, err := values(s.kept.All(ctx))
+	for i := range kept {
+		all = append(all, kept[i].public())
 	}
 	return all, err
 }
 
-// Client is one registered client, without its secrets.
+// Client is one client, without its secrets.
 func (s *Server) Client(ctx context.Context, id string) (Client, error) {
+	if isClientURL(id) {
+		row, err := s.kept.Get(ctx, hashed(id))
+		if fault.Is(err, fault.NotFound) {
+			return Client{}, fault.New(fault.NotFound, "there is no client %q", id)
+		}
+		return row.Value.public(), err
+	}
 	row, err := s.clients.Get(ctx, id)
 	return row.Value.public(), err
+}
+
+// public is the client with the moment when its document was fetched. It belongs
+// to no single issuer.
+func (k *keptClient) public() Client {
+	c := k.Client.public()
+	c.CreatedAt, c.CreatedFrom = k.Fetched, k.From
+	return c
 }
 
 func (c Client) public() Client {
@@ -48,8 +71,17 @@ func (c Client) public() Client {
 	return c
 }
 
-// DeleteClient removes a client and ends its grants and tokens.
+// DeleteClient removes a client and ends its grants and tokens. One that is known
+// by its URL may come again: what it was given is ended, and its copy forgotten.
 func (s *Server) DeleteClient(ctx context.Context, id string) error {
+	if isClientURL(id) {
+		if err := s.kept.Delete(ctx, hashed(id)); err != nil {
+			return err
+		}
+		s.flight.kept.remove(s.kept.Key(hashed(id)))
+		s.byURL.remove(id)
+		return s.Revoke(ctx, RevokeClient, id)
+	}
 	if err := s.clients.Delete(ctx, id); err != nil {
 		return err
 	}

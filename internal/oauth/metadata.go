@@ -11,7 +11,7 @@ import (
 
 // What this server offers, before a proxy narrows it.
 func allGrantTypes() []string  { return []string{grantCode, grantRefresh, grantDevice} }
-func allAuthMethods() []string { return []string{authNone, authBasic, authPost} }
+func allAuthMethods() []string { return []string{authNone, authBasic, authPost, authKey} }
 
 // grantTypes are those that a host offers; authMethods the ways of clients to
 // prove themselves there.
@@ -82,6 +82,13 @@ func (s *Server) serverDocument(at place) map[string]any {
 		"resource_indicators_supported":                  true,
 	}
 	confidential := without(authMethods(at.host), []string{authNone})
+	byKey := slices.Contains(confidential, authKey)
+	if byKey {
+		doc["token_endpoint_auth_signing_alg_values_supported"] = clientAlgs()
+	}
+	if s.opt.Documents != nil && (byKey || slices.Contains(authMethods(at.host), authNone)) {
+		doc["client_id_metadata_document_supported"] = true
+	}
 	for id, e := range map[string]struct{ name, path, methods string }{
 		site.RouteAuthorize:  {"authorization_endpoint", pathAuthorize, ""},
 		site.RouteToken:      {"token_endpoint", pathToken, ""},
@@ -101,6 +108,9 @@ func (s *Server) serverDocument(at place) map[string]any {
 			doc[e.methods] = confidential
 		default:
 			doc[e.methods] = authMethods(at.host)
+		}
+		if _, told := doc[e.methods]; told && byKey {
+			doc[strings.Replace(e.methods, "methods", "signing_alg_values", 1)] = clientAlgs()
 		}
 	}
 	addOwn(doc, p.OAuthServerCustomMetadata, p.OAuthServerOverrideDefaults)

@@ -19,9 +19,10 @@ func TestServerMetadata(t *testing.T) {
 		"registration_endpoint": mcpOrigin + "/register", "revocation_endpoint": mcpOrigin + "/revoke", "introspection_endpoint": mcpOrigin + "/introspect",
 		"device_authorization_endpoint": mcpOrigin + "/device/code", "scopes_supported": []string{"user", "mcp"}, "response_types_supported": []string{"code"},
 		"grant_types_supported":                 []string{"authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"},
-		"token_endpoint_auth_methods_supported": []string{"none", "client_secret_basic", "client_secret_post"}, "code_challenge_methods_supported": []string{"S256"},
+		"token_endpoint_auth_methods_supported": []string{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"}, "code_challenge_methods_supported": []string{"S256"},
 		"authorization_response_iss_parameter_supported": true, "resource_indicators_supported": true, "response_modes_supported": []string{"query"},
-		"introspection_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post"},
+		"introspection_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post", "private_key_jwt"}, "client_id_metadata_document_supported": nil,
+		"token_endpoint_auth_signing_alg_values_supported": clientAlgs(), "revocation_endpoint_auth_signing_alg_values_supported": clientAlgs(), "introspection_endpoint_auth_signing_alg_values_supported": clientAlgs(),
 	} {
 		if got, _ := json.Marshal(m[field]); string(got) != mustJSON(t, want) {
 			t.Errorf("%s is %s, want %v", field, got, want)
@@ -55,7 +56,7 @@ func TestAProxyNarrowsTheMetadataAndNothingElse(t *testing.T) {
 	})
 	m := r.ask(http.MethodGet, appOrigin+"/.well-known/oauth-authorization-server", "").json(t)
 	for field, want := range map[string]any{"issuer": appOrigin, "token_endpoint": appOrigin + "/token", "jwks_uri": appOrigin + "/jwks", "code_challenge_methods_supported": []string{"S256"}, "op_policy_uri": "https://app.example.com/policy",
-		"scopes_supported": []string{"user"}, "grant_types_supported": []string{"authorization_code"}, "token_endpoint_auth_methods_supported": []string{"none"}, "device_authorization_endpoint": nil, "introspection_endpoint": nil} {
+		"scopes_supported": []string{"user"}, "grant_types_supported": []string{"authorization_code"}, "token_endpoint_auth_methods_supported": []string{"none"}, "device_authorization_endpoint": nil, "introspection_endpoint": nil, "token_endpoint_auth_signing_alg_values_supported": nil, "revocation_endpoint_auth_signing_alg_values_supported": nil} {
 		if got, _ := json.Marshal(m[field]); string(got) != mustJSON(t, want) {
 			t.Errorf("%s is %s, want %v", field, got, want)
 		}

@@ -4,7 +4,7 @@
 // host: from memory only, by one function that the data path, forward-auth and
 // explain share. The authorization server (mount.go lists its endpoints) speaks
 // OAuth 2.1 (draft 13 and later) with RFC 7591, 7592, 7636, 7009, 7662, 8252,
-// 8414, 8628, 8707, 9068, 9207 and 9728. It keeps clients, pending requests,
+// 7523, 8414, 8628, 8707, 9068, 9207, 9728 and Client ID Metadata Documents. It keeps clients, pending requests,
 // codes, grants, device codes, browser sessions, consents, local accounts and
 // signing keys in the store; whatever came from outside is there as a SHA-256.
 //
@@ -58,6 +58,10 @@ type Options struct {
 	SessionTimeout       time.Duration // of pending requests and device codes; 0: 10 minutes
 	ClientLifetime       time.Duration // of registered clients without use; 0: 90 days
 
+	Documents      Documents // fetches what clients name; nil: there are no clients known by URL, nor keys by jwks_uri
+	ClientDomains  []string  // OAUTH_ALLOWED_CLIENT_DOMAINS: hosts of clients known by URL; empty: any
+	ClientLoopback bool      // CIMD_ALLOW_LOOPBACK: such clients on loopback and over http too
+
 	FixedIssuer string          // OAUTH_ISSUER: one issuer for all hosts; empty: each host its own
 	RateLimits  bool            // bound attempts per address and in all
 	ImportKey   *rsa.PrivateKey // OAUTH_JWT_PRIVATE_KEY_B64, taken once; nil: a key is generated
@@ -90,6 +94,12 @@ type Server struct {
 	revokes  store.Table[revocation]
 	accounts store.Table[User]
 
+	kept     store.Table[keptClient]
+	spent    store.Table[time.Time] // client assertions, until they expire
+	byURL    *presence              // clients known by URL whose documents are fresh
+	keySets  *keySets
+	programs programs
+
 	keys     atomic.Pointer[keyring]
 	users    roll         // local accounts, in memory
 	revoked  blacklist    // what no longer counts, in memory
@@ -121,6 +131,11 @@ func New(opt Options) (*Server, error) {
 		consents: store.NewTable[Consent](opt.KV, prefixConsent, "consent"),
 		revokes:  store.NewTable[revocation](opt.KV, prefixRevoked, "revocation"),
 		accounts: store.NewTable[User](opt.KV, prefixUser, "user"),
+		kept:     store.NewTable[keptClient](opt.KV, prefixKept, "client metadata"),
+		spent:    store.NewTable[time.Time](opt.KV, prefixSpent, "client assertion"),
+		byURL:    newPresence(),
+		keySets:  newKeySets(),
+		programs: knownPrograms(),
 		verified: newCache(),
 		limits:   newLimits(opt.RateLimits, opt.Clock),
 		flight:   newFlights(opt.Clock),

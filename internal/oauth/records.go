@@ -18,6 +18,8 @@ const (
 	prefixSession  = "oauth:session:"
 	prefixConsent  = "oauth:consent:"
 	prefixRevoked  = "oauth:revoked:"
+	prefixKept     = "oauth:cimd:" // last good copies of client metadata documents, by hash of their address
+	prefixSpent    = "oauth:jti:"  // client assertions that were used, by hash of client and jti
 	prefixUser     = "user:"
 	keyKeys        = "oauth:keys"
 )
@@ -37,7 +39,8 @@ type Person struct {
 	Checked  time.Time `json:"checked,omitzero"` // when groups and e-mail were last read
 }
 
-// Client is an OAuth client as it was registered (RFC 7591).
+// Client is an OAuth client as it was registered (RFC 7591), or as its metadata
+// document describes it.
 type Client struct {
 	ID              string    `json:"client_id"`
 	Issuer          string    `json:"issuer"` // registrations are bound to the issuer that took them
@@ -49,6 +52,10 @@ type Client struct {
 	ApplicationType string    `json:"application_type,omitempty"`
 	URI             string    `json:"client_uri,omitempty"`
 	Scope           string    `json:"scope,omitempty"`
+	AuthMethods     []string  `json:"auth_methods,omitempty"`      // others that its document names
+	JWKS            []byte    `json:"jwks,omitempty"`              // with private_key_jwt: the key set itself …
+	JWKSURI         string    `json:"jwks_uri,omitempty"`          // … or where it stands
+	SigningAlg      string    `json:"auth_signing_alg,omitempty"`  // the only one of its assertions; empty: any of ours
 	SecretHash      string    `json:"secret_hash,omitempty"`       // SHA-256, hex
 	RegistrationKey string    `json:"registration_hash,omitempty"` // SHA-256 of the registration access token, hex
 	Known           string    `json:"known"`                       // how we know it: "registered", "builtin", "url"
@@ -173,6 +180,8 @@ type Pending struct {
 	ClientID    string    `json:"client_id"`
 	ClientName  string    `json:"client_name"`
 	Known       string    `json:"known"`
+	Program     string    `json:"program,omitempty"`      // what we know to be at that URL or callback; never trusted
+	Registered  string    `json:"registration,omitempty"` // of a client known by its URL: fingerprint of what its person is shown
 	RedirectURI string    `json:"redirect_uri"`
 	State       *string   `json:"state,omitempty"` // returned as it came; nil: none came
 	Challenge   string    `json:"code_challenge"`  // S256

@@ -3,10 +3,14 @@ package oauth
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"gatehouse/internal/fault"
 )
@@ -14,16 +18,23 @@ import (
 // registrationRequest is what a client may say of itself (RFC 7591, section 2).
 // What is not named here is ignored.
 type registrationRequest struct {
-	RedirectURIs    []string        `json:"redirect_uris"`
-	AuthMethod      *string         `json:"token_endpoint_auth_method"`
-	GrantTypes      []string        `json:"grant_types"`
-	ResponseTypes   []string        `json:"response_types"`
-	Name            string          `json:"client_name"`
-	URI             string          `json:"client_uri"`
-	Scope           string          `json:"scope"`
-	ApplicationType string          `json:"application_type"`
-	JWKS            json.RawMessage `json:"jwks"`
-	JWKSURI         string          `json:"jwks_uri"`
+	RedirectURIs    []string       `json:"redirect_uris"`
+	AuthMethod      *string        `json:"token_endpoint_auth_method"`
+	GrantTypes      []string       `json:"grant_types"`
+	ResponseTypes   []string       `json:"response_types"`
+	Name            string         `json:"client_name"`
+	URI             string         `json:"client_uri"`
+	Scope           string         `json:"scope"`
+	ApplicationType string         `json:"application_type"`
+	JWKS            jsontext.Value `json:"jwks"`
+	JWKSURI         string         `json:"jwks_uri"`
+	SigningAlg      string         `json:"token_endpoint_auth_signing_alg"`
+}
+
+// offer is what a client can choose from where it registers.
+type offer struct {
+	methods, grants, scopes []string
+	loopback                bool // its keys may stand on loopback
 }
 
 // registrationAnswer is a client's registration as it is told. No member is
@@ -41,6 +52,9 @@ type registrationAnswer struct {
 	URI             string   `json:"client_uri,omitempty"`
 	Scope           string   `json:"scope,omitempty"`
 	ApplicationType string   `json:"application_type,omitempty"`
+	JWKS            any      `json:"jwks,omitempty"`
+	JWKSURI         string   `json:"jwks_uri,omitempty"`
+	SigningAlg      string   `json:"token_endpoint_auth_signing_alg,omitempty"`
 	RegistrationKey string   `json:"registration_access_token,omitempty"`
 	RegistrationURI string   `json:"registration_client_uri,omitempty"`
 }
@@ -55,10 +69,10 @@ func (s *Server) register(ctx context.Context, r *request) error {
 	if deeper(body, maxDepth) {
 		return badMetadata("The body is nested too deeply")
 	}
-	if err := json.Unmarshal(body, &asked); err != nil {
-		return badMetadata("The body must be a JSON object of client metadata")
+	if err := jsonv2.Unmarshal(body, &asked); err != nil {
+		return badMetadata("The body must be a JSON object of client metadata" + wrongMember(err))
 	}
-	c, err := asked.client(r.place)
+	c, err := asked.client(offer{authMethods(r.place.host), grantTypes(r.place.host), r.place.host.Proxy.ResourceScopes, s.opt.ClientLoopback})
 	if err != nil {
 		return err
 	}
@@ -68,7 +82,7 @@ func (s *Server) register(ctx context.Context, r *request) error {
 	}
 	c.ID, c.Issuer, c.Known, c.CreatedAt, c.CreatedFrom = newID(), r.place.issuer, knownRegistered, now, r.from().String()
 	secret, key := "", newSecret()
-	if c.AuthMethod != authNone {
+	if c.AuthMethod == authBasic || c.AuthMethod == authPost {
 		secret = newSecret()
 		c.SecretHash = hashed(secret)
 	}
@@ -111,24 +125,35 @@ func deeper(body []byte, most int) bool {
 	return false
 }
 
+// wrongMember says where a JSON text is wrong, as far as its reader knows.
+func wrongMember(err error) string {
+	if e, ok := errors.AsType[*jsonv2.SemanticError](err); ok && e.JSONPointer != "" {
+		return ": " + safeName(e.JSONPointer.LastToken()) + " has the wrong type"
+	}
+	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok && errors.Is(e, jsontext.ErrDuplicateName) {
+		return ": " + safeName(e.JSONPointer.LastToken()) + " is there twice"
+	}
+	return ""
+}
+
 func badMetadata(description string) *Error { return newError("invalid_client_metadata", description) }
 
 // client checks a registration and fills in what was left out.
-func (a *registrationRequest) client(at place) (Client, error) {
+func (a *registrationRequest) client(from offer) (Client, error) {
 	c := Client{Name: clipName(a.Name), ApplicationType: a.ApplicationType, AuthMethod: authBasic}
 	if a.AuthMethod != nil {
 		c.AuthMethod = *a.AuthMethod
 	}
-	if !slices.Contains(authMethods(at.host), c.AuthMethod) {
-		return c, badMetadata("token_endpoint_auth_method must be one of " + strings.Join(authMethods(at.host), ", "))
+	if !slices.Contains(from.methods, c.AuthMethod) {
+		return c, badMetadata("token_endpoint_auth_method must be one of " + strings.Join(from.methods, ", "))
 	}
-	if len(a.JWKS) > 0 || a.JWKSURI != "" {
-		return c, badMetadata("jwks and jwks_uri go with private_key_jwt, which is not supported here")
+	if err := a.keys(&c, from.loopback); err != nil {
+		return c, err
 	}
 	if a.ApplicationType != "" && a.ApplicationType != "web" && a.ApplicationType != "native" {
 		return c, badMetadata("application_type must be web or native")
 	}
-	if err := a.grants(&c, at); err != nil {
+	if err := a.grants(&c, from.grants); err != nil {
 		return c, err
 	}
 	if err := a.redirects(&c); err != nil {
@@ -141,24 +166,51 @@ func (a *registrationRequest) client(at place) (Client, error) {
 		}
 		c.URI = a.URI
 	}
-	c.Scope = strings.Join(intersect(strings.Fields(a.Scope), at.host.Proxy.ResourceScopes), " ")
+	c.Scope = strings.Join(intersect(strings.Fields(a.Scope), from.scopes), " ")
 	return c, nil
 }
 
-// grants takes those of the grant types asked for that this host offers. None
+// keys takes the keys of a client that proves itself by them: a set, or the
+// address of one. Others have no use for them here, and they are left out.
+func (a *registrationRequest) keys(c *Client, loopback bool) error {
+	if c.AuthMethod != authKey {
+		return nil
+	}
+	inline := len(a.JWKS) > 0 && a.JWKS.Kind() != 'n'
+	switch {
+	case inline == (a.JWKSURI != ""):
+		return badMetadata("private_key_jwt needs jwks or jwks_uri, one of them")
+	case a.SigningAlg != "" && !slices.Contains(clientAlgs(), a.SigningAlg):
+		return badMetadata("token_endpoint_auth_signing_alg must be one of " + strings.Join(clientAlgs(), ", "))
+	case inline:
+		if _, wrong := readKeys(a.JWKS); wrong != "" {
+			return badMetadata("jwks " + wrong)
+		}
+		c.JWKS = a.JWKS
+	default:
+		if wrong := checkKeysURL(a.JWKSURI, loopback); wrong != "" {
+			return badMetadata("jwks_uri " + wrong)
+		}
+		c.JWKSURI = a.JWKSURI
+	}
+	c.SigningAlg = a.SigningAlg
+	return nil
+}
+
+// grants takes those of the grant types asked for that are offered. None
 // asked for means code and refresh, so that nobody is logged out every half hour.
-func (a *registrationRequest) grants(c *Client, at place) error {
+func (a *registrationRequest) grants(c *Client, offered []string) error {
 	asked := a.GrantTypes
 	if len(asked) == 0 {
 		asked = []string{grantCode, grantRefresh}
 	}
 	for _, g := range asked {
-		if slices.Contains(grantTypes(at.host), g) {
+		if slices.Contains(offered, g) {
 			c.GrantTypes = withScope(c.GrantTypes, g)
 		}
 	}
 	if !c.may(grantCode) && !c.may(grantDevice) {
-		return badMetadata("grant_types must hold one of " + strings.Join(grantTypes(at.host), ", ") + " that a client can begin with")
+		return badMetadata("grant_types must hold one of " + strings.Join(offered, ", ") + " that a client can begin with")
 	}
 	if len(a.ResponseTypes) > 0 && c.may(grantCode) && !slices.Contains(a.ResponseTypes, "code") {
 		return badMetadata("response_types must hold code")
@@ -193,9 +245,13 @@ func (a *registrationRequest) redirects(c *Client) error {
 }
 
 func describe(c *Client, at place) registrationAnswer {
-	return registrationAnswer{ClientID: c.ID, IssuedAt: c.CreatedAt.Unix(), RedirectURIs: c.RedirectURIs, AuthMethod: c.AuthMethod,
+	a := registrationAnswer{ClientID: c.ID, IssuedAt: c.CreatedAt.Unix(), RedirectURIs: c.RedirectURIs, AuthMethod: c.AuthMethod,
 		GrantTypes: c.GrantTypes, ResponseTypes: c.ResponseTypes, Name: c.Name, URI: c.URI, Scope: c.Scope, ApplicationType: c.ApplicationType,
-		RegistrationURI: at.issuer + pathRegister + "/" + c.ID}
+		JWKSURI: c.JWKSURI, SigningAlg: c.SigningAlg, RegistrationURI: at.issuer + pathRegister + "/" + c.ID}
+	if len(c.JWKS) > 0 {
+		a.JWKS = json.RawMessage(c.JWKS)
+	}
+	return a
 }
 
 // clipName cuts a name from outside to what a page can show: 100 characters
@@ -235,6 +291,8 @@ func (s *Server) registration(ctx context.Context, r *request) error {
 		r.w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	writeJSON(r.w, http.StatusOK, describe(&c, r.place))
+	answer := describe(&c, r.place)
+	answer.RegistrationKey = token // we have its hash alone, but here it is
+	writeJSON(r.w, http.StatusOK, answer)
 	return nil
 }

@@ -29,8 +29,25 @@ func TestRegistration(t *testing.T) {
 		"a string of redirects":         {body: `{"redirect_uris":"https://c.example/cb"}`, code: "invalid_client_metadata", words: "JSON"},
 		"no redirects":                  {body: `{}`, code: "invalid_redirect_uri", words: "missing"},
 		"an unknown method":             {body: `{"redirect_uris":["https://c.example/cb"],"token_endpoint_auth_method":"tls_client_auth"}`, code: "invalid_client_metadata", words: "token_endpoint_auth_method"},
-		"private_key_jwt":               {body: `{"redirect_uris":["https://c.example/cb"],"token_endpoint_auth_method":"private_key_jwt"}`, code: "invalid_client_metadata", words: "token_endpoint_auth_method"},
-		"keys by address":               {body: `{"redirect_uris":["https://c.example/cb"],"jwks_uri":"https://c.example/jwks"}`, code: "invalid_client_metadata", words: "jwks"},
+		"keys that do not count":        {body: `{"redirect_uris":["https://c.example/cb"],"token_endpoint_auth_method":"none","jwks_uri":"https://c.example/jwks","jwks":{"keys":[]}}`, has: map[string]any{"jwks_uri": nil, "jwks": nil}},
+		"keys":                          {body: withKeys(`"jwks":{"keys":[KEY]}`), has: map[string]any{"client_secret": nil, "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": nil}},
+		"keys by address":               {body: withKeys(`"jwks_uri":"https://c.example/jwks?v=1","jwks":null,"token_endpoint_auth_signing_alg":"ES256"`), has: map[string]any{"jwks_uri": "https://c.example/jwks?v=1", "jwks": nil, "token_endpoint_auth_signing_alg": "ES256"}},
+		"no key":                        {body: withKeys(`"jwks":null`), code: "invalid_client_metadata", words: "jwks"},
+		"an empty set":                  {body: withKeys(`"jwks":{"keys":[]}`), code: "invalid_client_metadata", words: "signing key"},
+		"a set that is none":            {body: withKeys(`"jwks":[KEY]`), code: "invalid_client_metadata", words: "jwks"},
+		"keys in two ways":              {body: withKeys(`"jwks":{"keys":[KEY]},"jwks_uri":"https://c.example/jwks"`), code: "invalid_client_metadata", words: "one of them"},
+		"a private key":                 {body: withKeys(`"jwks":{"keys":[KEY,{"kty":"RSA","d":"AQAB","n":"AQAB","e":"AQAB"}]}`), code: "invalid_client_metadata", words: "public"},
+		"a shared key":                  {body: withKeys(`"jwks":{"keys":[KEY,{"kty":"oct","k":"AQAB"}]}`), code: "invalid_client_metadata", words: "public"},
+		"an encryption key":             {body: withKeys(`"jwks":{"keys":[{"kty":"OKP","use":"enc","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`), code: "invalid_client_metadata", words: "signing key"},
+		"keys over http":                {body: withKeys(`"jwks_uri":"http://c.example/jwks"`), code: "invalid_client_metadata", words: "https"},
+		"keys on loopback":              {body: withKeys(`"jwks_uri":"http://127.0.0.1/jwks"`), code: "invalid_client_metadata", words: "https"},
+		"keys behind a user":            {body: withKeys(`"jwks_uri":"https://a@c.example/jwks"`), code: "invalid_client_metadata", words: "user"},
+		"keys in a file":                {body: withKeys(`"jwks_uri":"file:///etc/passwd"`), code: "invalid_client_metadata", words: "jwks_uri"},
+		"a symmetric algorithm":         {body: withKeys(`"jwks":{"keys":[KEY]},"token_endpoint_auth_signing_alg":"HS256"`), code: "invalid_client_metadata", words: "signing_alg"},
+		"a member twice":                {body: `{"redirect_uris":["https://c.example/cb"],"redirect_uris":["https://d.example/cb"]}`, code: "invalid_client_metadata", words: "redirect_uris is there twice"},
+		"a number for a name":           {body: `{"redirect_uris":["https://c.example/cb"],"client_name":1}`, code: "invalid_client_metadata", words: "client_name has the wrong type"},
+		"members of another case":       {body: `{"Redirect_URIs":["https://c.example/cb"]}`, code: "invalid_redirect_uri", words: "missing"},
+		"null everywhere":               {body: `{"redirect_uris":["https://c.example/cb"],"client_name":null,"client_uri":null,"scope":null,"grant_types":null,"application_type":null,"jwks":null}`, has: map[string]any{"client_name": nil}},
 		"an unknown application_type":   {body: `{"redirect_uris":["https://c.example/cb"],"application_type":"tv"}`, code: "invalid_client_metadata", words: "application_type"},
 		"only refresh":                  {body: `{"redirect_uris":["https://c.example/cb"],"grant_types":["refresh_token"]}`, code: "invalid_client_metadata", words: "grant_types"},
 		"only implicit":                 {body: `{"redirect_uris":["https://c.example/cb"],"grant_types":["implicit"]}`, code: "invalid_client_metadata", words: "grant_types"},
@@ -56,6 +73,13 @@ func TestRegistration(t *testing.T) {
 			}
 		})
 	}
+}
+
+// withKeys is a registration for private_key_jwt with more members; KEY stands
+// for a public key.
+func withKeys(members string) string {
+	const key = `{"kty":"OKP","crv":"Ed25519","kid":"1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`
+	return `{"redirect_uris":["https://c.example/cb"],"token_endpoint_auth_method":"private_key_jwt",` + strings.ReplaceAll(members, "KEY", key) + `}`
 }
 
 func mustJSON(t *testing.T, v any) string {
@@ -90,7 +114,7 @@ func TestRegistrationIsReadAndDeletedByItsToken(t *testing.T) {
 		t.Fatal(uri)
 	}
 	got := r.ask(http.MethodGet, uri, "", "Authorization", "Bearer "+key)
-	if got.StatusCode != http.StatusOK || got.text(t, "client_id") != id || strings.Contains(string(got.body), m["client_secret"].(string)) {
+	if got.StatusCode != http.StatusOK || got.text(t, "client_id") != id || got.text(t, "registration_access_token") != key || strings.Contains(string(got.body), m["client_secret"].(string)) {
 		t.Errorf("%d %s", got.StatusCode, got.body)
 	}
 	for _, auth := range []string{"Bearer x", "Bearer ", "Basic x", "Bearer " + m["client_secret"].(string)} {

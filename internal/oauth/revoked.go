@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"context"
-	"net/url"
 	"time"
 
 	"gatehouse/internal/fault"
@@ -77,7 +76,7 @@ func (s *Server) noteRevoked(r revocation, until time.Time) {
 }
 
 // revocationName escapes an id, which may be a name from outside, for a key.
-func revocationName(kind, id string) string { return kind + ":" + url.PathEscape(id) }
+func revocationName(kind, id string) string { return kind + ":" + keyPart(id) }
 
 // endAll ends everything of a client, a person or a host: what exists by name,
 // so that it is exact to the moment, and what may still be on its way by the mark.

@@ -69,6 +69,8 @@ func (s *Server) tidy(ctx context.Context) {
 			s.verified.prune(now)
 			s.limits.prune(now)
 			s.flight.prune(now)
+			s.byURL.prune(now)
+			s.keySets.prune(now)
 			s.retireKeys(ctx)
 		}
 	}

@@ -161,7 +161,11 @@ func (c *call) purposeOf(e errand) *purpose {
 }
 
 func purposeOf(p *oauth.Pending) *purpose {
-	return &purpose{Client: clientName(p), Known: knownAs(p), Redirect: redirectHost(p), Resource: p.Resource}
+	to := redirectHost(p)
+	if to != "" && p.Known != "url" {
+		to += called(p.Program)
+	}
+	return &purpose{Client: clientName(p), Known: knownAs(p), Redirect: to, Resource: p.Resource}
 }
 
 // clientName is the name that a client gave itself, else its id.
@@ -193,10 +197,18 @@ func knownAs(p *oauth.Pending) string {
 	case "builtin":
 		return "part of Gatehouse"
 	case "url":
-		return "verified by its address " + hostPort(p.ClientID)
+		return "verified by its address " + legible(p.ClientID) + called(p.Program)
 	default:
 		return "registered itself; its name is not verified"
 	}
+}
+
+// called is what we know to be at an address, to stand behind it.
+func called(program string) string {
+	if program == "" {
+		return ""
+	}
+	return " (" + program + ")"
 }
 
 // redirectHost is where the code will go, as far as a person can judge it.

@@ -55,10 +55,22 @@ func TestReturnHostIsSaidInWords(t *testing.T) {
 func TestHowAClientIsKnownIsSaid(t *testing.T) {
 	for known, want := range map[string]string{
 		"builtin": "part of Gatehouse", "registered": "registered itself; its name is not verified", "": "registered itself; its name is not verified",
-		"url": "verified by its address claude.ai",
+		"url": "verified by its address https://claude.ai/oauth/client.json",
 	} {
 		if got := knownAs(&oauth.Pending{Known: known, ClientID: "https://claude.ai/oauth/client.json"}); got != want {
 			t.Errorf("%q: %q", known, got)
 		}
+	}
+}
+
+// A program's name stands beside the address that it was known by, never for it.
+func TestAKnownProgramIsNamedBesideItsAddress(t *testing.T) {
+	p := oauth.Pending{Known: "registered", ClientName: "x", RedirectURI: "https://claude.ai/api/mcp/auth_callback", Program: "Claude"}
+	if got := purposeOf(&p); got.Redirect != "claude.ai (Claude)" || got.Known != "registered itself; its name is not verified" {
+		t.Errorf("%+v", got)
+	}
+	p = oauth.Pending{Known: "url", ClientID: "https://claude.ai/oauth/claude-code-client-metadata", RedirectURI: "http://localhost:1/callback", Program: "Claude Code"}
+	if got := purposeOf(&p); got.Redirect != "a program on this computer (localhost:1)" || got.Known != "verified by its address https://claude.ai/oauth/claude-code-client-metadata (Claude Code)" {
+		t.Errorf("%+v", got)
 	}
 }
