@@ -15,38 +15,13 @@ import (
 //go:embed clients.json
 var clientsJSON []byte
 
-// program is one entry of clients.json.
+// program is one entry of clients.json, as far as the server uses it. What it
+// registers and how it behaves is there for the tests (programs_test.go).
 type program struct {
 	Name         string          `json:"name"`
-	Maker        string          `json:"maker"`
 	Callbacks    []string        `json:"callbacks"`     // {id} stands for one path segment, {port} for a port
 	MetadataURLs []string        `json:"metadata_urls"` // {id} likewise
 	Document     json.RawMessage `json:"document"`      // what stands at the first of them
-	Registration json.RawMessage `json:"registration"`  // what it sends to a registration endpoint
-	Quirks       []string        `json:"quirks"`
-	Sources      []string        `json:"sources"`
-}
-
-// What programs do that a strict reader would not expect: the quirks of
-// clients.json. The server bears with each of them for every client.
-const (
-	quirkAnyPort        = "loopback_port_free"         // the redirect's port differs from the registered one
-	quirkNoState        = "no_state"                   // authorizes without state
-	quirkNoResource     = "no_resource"                // names no resource at all
-	quirkRefreshBare    = "refresh_without_resource"   // names the resource when authorizing, not when refreshing
-	quirkTwiceResource  = "repeated_resource"          // sends the same resource twice
-	quirkMixedRedirects = "private_scheme_among_https" // registers several redirect URIs, one of a private-use scheme
-	quirkForeignGrants  = "unknown_grant_types"        // names grant types that are not offered
-	quirkForeignScopes  = "unknown_scopes"             // asks for openid, offline_access and the like beside ours
-	quirkEmptyScope     = "empty_scope"                // registers with an empty scope
-	quirkPromptConsent  = "prompt_consent"             // authorizes with prompt=consent
-	quirkPathID         = "id_in_redirect_path"        // the redirect's path ends in an id that is drawn for each server
-	quirkTokenAudience  = "assertion_for_token_endpoint"
-)
-
-func allQuirks() []string {
-	return []string{quirkAnyPort, quirkNoState, quirkNoResource, quirkRefreshBare, quirkTwiceResource, quirkMixedRedirects, quirkForeignGrants,
-		quirkForeignScopes, quirkEmptyScope, quirkPromptConsent, quirkPathID, quirkTokenAudience}
 }
 
 // programs is what clients.json holds.
@@ -64,21 +39,29 @@ func knownPrograms() programs {
 // https address that its answer goes to; empty: nothing. Callbacks on loopback and
 // of private-use schemes tell nothing: any program can be there.
 func (all programs) name(c *Client, redirect string) string {
-	for i := range all {
-		p := &all[i]
-		if c.Known == knownURL && anyLike(p.MetadataURLs, c.ID) {
-			return p.Name
-		}
-	}
-	if c.Known == knownURL || !strings.HasPrefix(redirect, "https://") {
-		return ""
-	}
-	for i := range all {
-		if anyLike(all[i].Callbacks, redirect) {
-			return all[i].Name
-		}
+	switch {
+	case c.Known == knownURL:
+		return all.at(c.ID, func(p *program) []string { return p.MetadataURLs })
+	case strings.HasPrefix(redirect, "https://"):
+		return all.at(redirect, func(p *program) []string { return p.Callbacks })
 	}
 	return ""
+}
+
+// at is the program to which address belongs; one that lists the very address
+// comes before one whose pattern it fits.
+func (all programs) at(address string, of func(*program) []string) (name string) {
+	for i := range all {
+		for _, pattern := range of(&all[i]) {
+			if pattern == address {
+				return all[i].Name
+			}
+			if name == "" && like(pattern, address) {
+				name = all[i].Name
+			}
+		}
+	}
+	return name
 }
 
 // document is the copy that we ship of the document at exactly url; nil: none.
@@ -89,15 +72,6 @@ func (all programs) document(url string) []byte {
 		}
 	}
 	return nil
-}
-
-func anyLike(patterns []string, text string) bool {
-	for _, p := range patterns {
-		if like(p, text) {
-			return true
-		}
-	}
-	return false
 }
 
 // like compares text with a pattern in which {id} may stand for one segment.

@@ -82,7 +82,7 @@ func withKeys(members string) string {
 	return `{"redirect_uris":["https://c.example/cb"],"token_endpoint_auth_method":"private_key_jwt",` + strings.ReplaceAll(members, "KEY", key) + `}`
 }
 
-func mustJSON(t *testing.T, v any) string {
+func mustJSON(t testing.TB, v any) string {
 	t.Helper()
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -3,6 +3,8 @@ package oauth
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -85,6 +87,51 @@ func TestATokenSeenInClearIsRevoked(t *testing.T) {
 			t.Error(v.Reason)
 		}
 	})
+}
+
+// A flood of registrations makes room for itself alone: unused clients of the
+// same address go, oldest first; those in use and those of others stay.
+func TestRegistrationFloodsAreBounded(t *testing.T) {
+	r := newRig(t)
+	r.flight.clients.each, r.flight.clients.all = 10, 25
+	_, refresh, used := r.tokens(appOrigin, person("alice"), "user")
+	register := func(from netip.Addr) string {
+		v, _ := r.visit(http.MethodPost, appOrigin+"/register")
+		v.Client = from
+		req := httptest.NewRequest(http.MethodPost, appOrigin+"/register", strings.NewReader(`{"redirect_uris":["https://client.example/cb"],"token_endpoint_auth_method":"none"}`))
+		rec := httptest.NewRecorder()
+		r.ServeHTTP(rec, req.WithContext(site.WithVisit(t.Context(), v)))
+		if rec.Code != http.StatusCreated {
+			t.Fatalf("%d %s", rec.Code, rec.Body)
+		}
+		return answer{rec.Result(), rec.Body.Bytes()}.text(t, "client_id")
+	}
+	alive := func(id string) bool { _, err := r.Client(t.Context(), id); return err == nil }
+	neighbour := register(netip.MustParseAddr("192.0.2.1"))
+	var flood []string
+	for range 30 {
+		flood = append(flood, register(netip.MustParseAddr("198.51.100.9")))
+	}
+	if !alive(neighbour) || !alive(used) || alive(flood[0]) || alive(flood[19]) || !alive(flood[20]) || !alive(flood[29]) {
+		t.Error("the flood of one address did not make room for itself")
+	}
+	for i := range 40 { // one network of IPv6 is one address
+		register(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 15: byte(i)}))
+	}
+	for i := range 40 {
+		register(netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}))
+	}
+	all, err := r.Clients(t.Context())
+	if err != nil || len(all) > 26 || !alive(used) {
+		t.Errorf("%d clients: %v", len(all), err)
+	}
+	r = newRigOn(t, r.kv)
+	if a := r.refresh(appOrigin, used, refresh); a.StatusCode != http.StatusOK {
+		t.Errorf("the client in use, after a restart: %d %s", a.StatusCode, a.body)
+	}
+	if n := len(r.flight.clients.from); n > 25 {
+		t.Errorf("%d unused clients are counted after a restart", n)
+	}
 }
 
 func TestSessionsOfOnePersonAreBounded(t *testing.T) {
