@@ -20,6 +20,7 @@ type registration struct {
 	AuthMethod      string   `json:"token_endpoint_auth_method,omitempty"`
 	ApplicationType string   `json:"application_type,omitempty"`
 	URI             string   `json:"client_uri,omitempty"`
+	KeysURI         string   `json:"jwks_uri,omitempty"`
 	Scope           string   `json:"scope,omitempty"`
 }
 
@@ -37,7 +38,8 @@ func (a *app) oauthRegister() *cobra.Command {
 	f.StringVar(&in.Name, "name", "", "name that people see when they approve")
 	f.StringArrayVar(&in.RedirectURIs, "redirect-uri", nil, "where codes are sent; repeatable")
 	f.StringSliceVar(&in.GrantTypes, "grant-types", nil, "authorization_code, refresh_token, urn:ietf:params:oauth:grant-type:device_code, with commas")
-	f.StringVar(&in.AuthMethod, "auth-method", "", "none, client_secret_basic or client_secret_post")
+	f.StringVar(&in.AuthMethod, "auth-method", "", "none, client_secret_basic, client_secret_post or private_key_jwt")
+	f.StringVar(&in.KeysURI, "jwks-uri", "", "where the public keys of a client with private_key_jwt stand")
 	f.StringVar(&in.ApplicationType, "application-type", "", "web or native")
 	f.StringVar(&in.URI, "client-uri", "", "the client's home page")
 	f.StringVar(&in.Scope, "scope", "", "scopes that it will ask for")

@@ -137,7 +137,7 @@ func acmeVars() []variable {
 		define("DNS_EXEC", "", absolutePath(), func(c *Config) *string { return &c.DNS.Exec },
 			"Program that sets and removes DNS records. It is set here only, never over the network.").reserved(),
 		define("DNS_RESOLVER", "", dnsServer(), func(c *Config) *string { return &c.DNS.Resolver },
-			"Resolver for client metadata.").orElse("the system's"),
+			"Name server that is asked when client metadata and clients' keys are fetched.").orElse("the system's"),
 	}
 }
 
@@ -186,7 +186,7 @@ func oauthVars() []variable {
 		define("OAUTH_ISSUER", "", issuer(false), func(c *Config) *string { return &c.OAuth.Issuer },
 			"One issuer for all hosts, where one central authorization server is wanted: the origin of a host that is served here, best the sign-in host's.").orElse("each host is its own"),
 		define("OAUTH_ALLOWED_CLIENT_DOMAINS", "", hostnames(), func(c *Config) *[]string { return &c.OAuth.AllowedClientDomains },
-			"Hosts whose client metadata documents are accepted.").orElse("any"),
+			"Hosts whose client metadata documents are accepted, each by its exact name.").orElse("any"),
 		define("CIMD_ALLOW_LOOPBACK", "false", boolean(), func(c *Config) *bool { return &c.OAuth.CIMDAllowLoopback },
 			"Whether client metadata may come from loopback and over http. For tests on one machine."),
 	}

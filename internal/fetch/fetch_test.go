@@ -75,7 +75,7 @@ func TestADocumentIsFetchedOverHTTPS(t *testing.T) {
 	}
 }
 
-// What a stranger might write to make us ask ourselves or our neighbours.
+// What a stranger might write to make us ask ourselves or the network around us.
 func TestAddressesOfOurOwnNetworkAreNotAsked(t *testing.T) {
 	s := serve(t, true, sendJSON)
 	dns := dnstest.Start(t)

@@ -79,9 +79,9 @@ func (s *Server) fetchClient(ctx context.Context, id string) (Client, error) {
 		s.keep(ctx, c)
 		return c, nil
 	}
-	s.log.WarnContext(ctx, "a client's metadata document could not be fetched", "client", id, "error", err)
 	row, kept := s.kept.Get(ctx, hashed(id))
 	if kept == nil && row.Value.Client.ID == id {
+		s.log.WarnContext(ctx, "a client's metadata document could not be fetched; its last good copy counts", "client", id, "error", err)
 		return row.Value.Client, nil
 	}
 	if body := s.programs.document(id); body != nil {

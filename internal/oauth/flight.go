@@ -64,18 +64,20 @@ func newFlight(clock func() time.Time, each, all int) *flight {
 	return &flight{clock: clock, each: each, all: all, by: map[string][]record{}, from: map[string]string{}}
 }
 
-// add notes a record and answers the keys of those that must go for it.
+// add notes a record and answers the keys of those that must go for it. They are
+// chosen before it is there: one that is about to be made never goes for itself,
+// which would leave it uncounted.
 func (f *flight) add(from, key string, life time.Duration) (evict []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.by[from] = append(f.by[from], record{key, f.clock().Add(life)})
-	f.from[key] = from
-	if len(f.by[from]) > f.each {
+	if len(f.by[from]) >= f.each {
 		evict = append(evict, f.drop(from))
 	}
-	if len(f.from) > f.all {
+	if len(f.from) >= f.all {
 		evict = append(evict, f.drop(f.busiest()))
 	}
+	f.by[from] = append(f.by[from], record{key, f.clock().Add(life)})
+	f.from[key] = from
 	return evict
 }
 
