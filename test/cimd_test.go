@@ -119,7 +119,7 @@ func TestAClientNeedsNoRegistration(t *testing.T) {
 		ClientIDMetadataDocumentConfig: &auth.ClientIDMetadataDocumentConfig{URL: id},
 		RedirectURL:                    redirect, Client: s.trusting(),
 		AuthorizationCodeFetcher: func(_ context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
-			if page := p.follow(args.URL); !strings.Contains(page.Body, "verified by its address "+id) || !strings.Contains(page.Body, "Published") {
+			if page := p.follow(args.URL); !strings.Contains(page.Body, "verified by its address 127.0.0.1:"+web.port()+" ("+id+")") || !strings.Contains(page.Body, "Published") {
 				t.Errorf("the person reads:\n%s", page.Body)
 			}
 			back := p.consent(args.URL)

@@ -197,18 +197,22 @@ func knownAs(p *oauth.Pending) string {
 	case "builtin":
 		return "part of Gatehouse"
 	case "url":
-		return "verified by its address " + legible(p.ClientID) + called(p.Program)
+		what := legible(p.ClientID)
+		if p.Program != "" {
+			what = p.Program + ", " + what
+		}
+		return "verified by its address " + hostPort(p.ClientID) + called(what) // the host first: paths can mislead
 	default:
 		return "registered itself; its name is not verified"
 	}
 }
 
-// called is what we know to be at an address, to stand behind it.
-func called(program string) string {
-	if program == "" {
+// called is what we know of an address, to stand behind it.
+func called(what string) string {
+	if what == "" {
 		return ""
 	}
-	return " (" + program + ")"
+	return " (" + what + ")"
 }
 
 // redirectHost is where the code will go, as far as a person can judge it.

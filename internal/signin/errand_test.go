@@ -55,7 +55,7 @@ func TestReturnHostIsSaidInWords(t *testing.T) {
 func TestHowAClientIsKnownIsSaid(t *testing.T) {
 	for known, want := range map[string]string{
 		"builtin": "part of Gatehouse", "registered": "registered itself; its name is not verified", "": "registered itself; its name is not verified",
-		"url": "verified by its address https://claude.ai/oauth/client.json",
+		"url": "verified by its address claude.ai (https://claude.ai/oauth/client.json)",
 	} {
 		if got := knownAs(&oauth.Pending{Known: known, ClientID: "https://claude.ai/oauth/client.json"}); got != want {
 			t.Errorf("%q: %q", known, got)
@@ -70,7 +70,7 @@ func TestAKnownProgramIsNamedBesideItsAddress(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	p = oauth.Pending{Known: "url", ClientID: "https://claude.ai/oauth/claude-code-client-metadata", RedirectURI: "http://localhost:1/callback", Program: "Claude Code"}
-	if got := purposeOf(&p); got.Redirect != "a program on this computer (localhost:1)" || got.Known != "verified by its address https://claude.ai/oauth/claude-code-client-metadata (Claude Code)" {
+	if got := purposeOf(&p); got.Redirect != "a program on this computer (localhost:1)" || got.Known != "verified by its address claude.ai (Claude Code, https://claude.ai/oauth/claude-code-client-metadata)" {
 		t.Errorf("%+v", got)
 	}
 }
