@@ -86,15 +86,21 @@ func newDialer(opt Options) *dialer {
 	return d
 }
 
-// DialContext also knows that names under localhost are this machine, which not
+// DialContext resolves a name as it is, without the search list of this machine's
+// network. It also knows that names under localhost are this machine, which not
 // every resolver does; check lets them pass in tests alone.
 func (d *dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := netip.ParseAddr(host); err != nil && IsLoopback(host) {
-		address = net.JoinHostPort("127.0.0.1", port)
+	if _, err := netip.ParseAddr(host); err != nil {
+		if IsLoopback(host) {
+			host = "127.0.0.1"
+		} else if !strings.HasSuffix(host, ".") {
+			host += "."
+		}
+		address = net.JoinHostPort(host, port)
 	}
 	return d.net.DialContext(ctx, network, address)
 }

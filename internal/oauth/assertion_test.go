@@ -396,12 +396,18 @@ func TestKeysThatAreOfNoUse(t *testing.T) {
 		"an even exponent":   with(rsaKey, map[string]any{"e": "Ag"}),
 		"a huge exponent":    with(rsaKey, map[string]any{"e": "_____w_w"}),
 		"an unknown kind":    with(good, map[string]any{"kty": "XX"}),
+		"another case":       strings.ReplaceAll(with(good, nil), `"x"`, `"X"`),
+		"a number for an id": with(good, map[string]any{"kid": 1}),
 		"X25519":             with(map[string]any{"kty": "OKP", "crv": "X25519", "x": b64(make([]byte, 32))}, nil),
 		"many":               `{"keys":[` + strings.TrimSuffix(strings.Repeat(mustJSON(t, good)+",", maxKeys+1), ",") + `]}`,
 	} {
 		if keys, wrong := readKeys([]byte(set)); wrong == "" || len(keys) > 0 {
 			t.Errorf("%s: %v", name, keys)
 		}
+	}
+	mixed := `{"keys":[{"kty":"XX","kid":[1],"x":{}},` + mustJSON(t, good) + `]}`
+	if keys, wrong := readKeys([]byte(mixed)); wrong != "" || len(keys) != 1 {
+		t.Errorf("a good one beside one of an unknown kind: %v %s", keys, wrong)
 	}
 	if keys, wrong := readKeys([]byte(with(good, map[string]any{"alg": "ES256", "key_ops": []string{"verify"}}))); wrong != "" || !keys[0].fits("ES256") || keys[0].fits("RS256") {
 		t.Errorf("a good one: %v %s", keys, wrong)

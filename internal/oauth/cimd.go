@@ -26,7 +26,7 @@ const (
 	keptFor    = 30 * 24 * time.Hour // the last good copy of a document
 	keptEach   = 20                  // copies of clients that nobody has used, of one asking address
 	keptAll    = 1000                // and of all
-	maxPresent = 500                // clients in memory
+	maxPresent = 500                 // clients in memory
 )
 
 // Documents fetches JSON documents from addresses that strangers name, under a

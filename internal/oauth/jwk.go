@@ -7,9 +7,11 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"encoding/base64"
-	"encoding/json"
 	"math/big"
 	"slices"
+
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Keys that clients sign their assertions with (RFC 7517).
@@ -51,15 +53,19 @@ type clientJWK struct {
 // symmetric key is refused: its owner does not know what they are showing.
 func readKeys(raw []byte) (keys []clientKey, wrong string) {
 	var set struct {
-		Keys []clientJWK `json:"keys"`
+		Keys []jsontext.Value `json:"keys"`
 	}
-	if err := json.Unmarshal(raw, &set); err != nil || set.Keys == nil {
+	if err := jsonv2.Unmarshal(raw, &set); err != nil || set.Keys == nil {
 		return nil, "must be a JSON Web Key Set: an object with keys"
 	}
 	if len(set.Keys) > maxKeys {
 		return nil, "must hold at most 50 keys"
 	}
-	for _, k := range set.Keys {
+	for _, text := range set.Keys {
+		var k clientJWK
+		if err := jsonv2.Unmarshal(text, &k); err != nil {
+			continue // of a kind that we do not know
+		}
 		if k.D != "" || k.K != "" || k.Type == "oct" {
 			return nil, "must hold public keys only"
 		}
