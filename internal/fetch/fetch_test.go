@@ -113,15 +113,15 @@ func TestNamesThatLeadIntoOurNetworkAreNotAsked(t *testing.T) {
 		"private":              {"192.168.1.1"},
 		"metadata service":     {"169.254.169.254"},
 	} {
-		dns.Set("client.example", answers...)
+		dns.Set("client.example.com", answers...)
 		for range 3 {
-			if _, err := f.Get(t.Context(), "https://client.example:"+s.port()+"/x"); err == nil {
+			if _, err := f.Get(t.Context(), "https://client.example.com:"+s.port()+"/x"); err == nil {
 				t.Errorf("%s: fetched", name)
 			}
 		}
 	}
-	dns.Set("client.example", "127.0.0.1")
-	_, err := f.Get(t.Context(), "https://client.example:"+s.port()+"/x")
+	dns.Set("client.example.com", "127.0.0.1")
+	_, err := f.Get(t.Context(), "https://client.example.com:"+s.port()+"/x")
 	if !fault.Is(err, fault.Denied) || !errors.Is(err, errNotGlobal) {
 		t.Errorf("loopback by name: %v", err)
 	}
