@@ -114,6 +114,7 @@ func (s *Server) authenticate(ctx context.Context, r *request, f form) (*Client,
 	case method != authNone && !sameSecret(p.secret, c.SecretHash):
 		return nil, refusedClient("client_secret_wrong", "The client's secret is wrong", tried)
 	}
+	c.AuthMethod = method // as it proved itself here
 	return &c, nil
 }
 
