@@ -120,6 +120,7 @@ func TestNamesThatLeadIntoOurNetworkAreNotAsked(t *testing.T) {
 			}
 		}
 	}
+	f.limit = Timeout
 	dns.Set("client.example.com", "127.0.0.1")
 	_, err := f.Get(t.Context(), "https://client.example.com:"+s.port()+"/x")
 	if !fault.Is(err, fault.Denied) || !errors.Is(err, errNotGlobal) {
