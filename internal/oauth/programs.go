@@ -10,7 +10,8 @@ import (
 // clientsJSON is what is publicly known of programs that are clients of servers
 // like this one, each entry with its sources. It serves names on the consent page,
 // copies of metadata documents for when they can't be fetched, and tests. Nothing
-// is trusted, let in or loosened because of it.
+// is trusted, let in or loosened because of it. Ports, ids and versions in what a
+// program registers are examples.
 //
 //go:embed clients.json
 var clientsJSON []byte
