@@ -113,12 +113,29 @@ func (f *flight) cut(from string, i int) {
 	}
 }
 
-// busiest is who has the most records: in a flood, its sender.
+// touch notes that a record is in use: it is the youngest now, and the last of
+// its owner's to go. life is how long it lasts from now on.
+func (f *flight) touch(key string, life time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	from, ok := f.from[key]
+	if !ok {
+		return
+	}
+	f.cut(from, slices.IndexFunc(f.by[from], func(r record) bool { return r.key == key }))
+	f.by[from] = append(f.by[from], record{key, f.clock().Add(life)})
+	f.from[key] = from
+}
+
+// busiest is who has the most records: in a flood, its sender. Of equals, who
+// come from many addresses, it is the one whose oldest record is the oldest, so
+// that whoever came later still has time.
 func (f *flight) busiest() (most string) {
-	n := -1
+	var n int
+	var oldest time.Time
 	for from, records := range f.by {
-		if len(records) > n {
-			most, n = from, len(records)
+		if at := records[0].until; len(records) > n || len(records) == n && at.Before(oldest) {
+			most, n, oldest = from, len(records), at
 		}
 	}
 	return most
@@ -189,7 +206,7 @@ func (s *Server) loadFlight(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(sessions, func(a, b store.Row[Session]) int { return a.Value.CreatedAt.Compare(b.Value.CreatedAt) })
+	slices.SortFunc(sessions, func(a, b store.Row[Session]) int { return a.Value.LastSeen.Compare(b.Value.LastSeen) })
 	for _, row := range sessions {
 		s.seat(ctx, &row.Value)
 	}

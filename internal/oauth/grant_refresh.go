@@ -14,18 +14,6 @@ import (
 	"gatehouse/internal/site"
 )
 
-// Refresh tokens rotate at each use. A token that is presented again within
-// tolerance gets a new pair of its own in the same family, so that lost answers
-// and parallel refreshes log nobody out; later, or beyond maxBranches, it was
-// stolen, and the family ends. A family lives in one record, its grant: each
-// rotation is one compare-and-swap, and killing the process between writing and
-// answering costs the client one repetition.
-const (
-	tolerance   = 120 * time.Second
-	maxBranches = 8
-	idleLife    = 90 * 24 * time.Hour
-)
-
 // A refresh token names its grant and when it was made, and carries a MAC: one
 // that we never made is told from one that was used long ago, without
 // remembering each of them.
@@ -93,6 +81,11 @@ func (s *Server) tokenByRefresh(ctx context.Context, r *request, f form, c *Clie
 	if now.Sub(made) > idleLife {
 		return invalidGrant("refresh_idle", "the refresh token has expired: sign in again")
 	}
+	done, err := s.families.take(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer done()
 	for range retries {
 		err := s.rotate(ctx, r, f, c, id, token)
 		if !fault.Is(err, fault.Conflict) {
@@ -102,7 +95,9 @@ func (s *Server) tokenByRefresh(ctx context.Context, r *request, f form, c *Clie
 	return errBusy
 }
 
-// rotate is one attempt; Conflict means that another one was faster.
+// rotate is one attempt; Conflict means that another node was faster. The family
+// is written before anything is signed or answered: killing the process in
+// between costs the client one repetition.
 func (s *Server) rotate(ctx context.Context, r *request, f form, c *Client, id, token string) error {
 	row, err := s.grants.Get(ctx, id)
 	if fault.Is(err, fault.NotFound) {
@@ -119,20 +114,22 @@ func (s *Server) rotate(ctx context.Context, r *request, f form, c *Client, id, 
 	if g.Issuer != r.place.issuer || g.ClientID != c.ID {
 		return invalidGrant("refresh_client", "the refresh token was issued to another client")
 	}
-	next, err := s.branch(ctx, &g, hashed(token), now)
-	if err != nil {
-		return err
+	next := s.newRefreshToken(id, now)
+	if err := g.present(hashed(token), hashed(next), now); err != nil {
+		return s.stolen(ctx, id, err)
 	}
 	host, scopes, err := s.renewed(ctx, &g, f, now)
 	if err != nil {
 		return err
 	}
-	answer, err := s.answerTokens(&g, scopes, host, next, now)
-	if err != nil {
+	g.LastUsed = now
+	life := s.familyLife(&g, now)
+	if _, err := s.grants.Update(ctx, id, g, row.Version, life); err != nil {
 		return err
 	}
-	g.LastUsed = now
-	if _, err := s.grants.Update(ctx, id, g, row.Version, s.familyLife(&g, now)); err != nil {
+	s.flight.grants.touch(id, life)
+	answer, err := s.answerTokens(&g, scopes, host, next, now)
+	if err != nil {
 		return err
 	}
 	s.noteUse(ctx, c, now)
@@ -140,37 +137,12 @@ func (s *Server) rotate(ctx context.Context, r *request, f form, c *Client, id, 
 	return nil
 }
 
-// branch puts a new refresh token in the place of the presented one, in g. A
-// token of this family that is neither unused nor just used is reuse: the
-// family ends.
-func (s *Server) branch(ctx context.Context, g *Grant, hash string, now time.Time) (next string, err error) {
-	g.forget(now)
-	if i := slices.IndexFunc(g.Branches, func(b Branch) bool { return sameText(b.Hash, hash) }); i >= 0 {
-		g.Branches = slices.Delete(slices.Clone(g.Branches), i, i+1)
-		g.Rotated = append(slices.Clone(g.Rotated), Branch{Hash: hash, At: now})
-	} else if !slices.ContainsFunc(g.Rotated, func(b Branch) bool { return sameText(b.Hash, hash) }) {
-		return "", s.reused(ctx, g, "refresh_reused")
-	}
-	if len(g.Branches) >= maxBranches {
-		return "", s.reused(ctx, g, "refresh_branches")
-	}
-	next = s.newRefreshToken(g.ID, now)
-	g.Branches = append(slices.Clone(g.Branches), Branch{Hash: hashed(next), At: now})
-	return next, nil
-}
-
-// forget drops branches that nobody has used for too long, and used tokens
-// whose tolerance is over.
-func (g *Grant) forget(now time.Time) {
-	g.Branches = slices.DeleteFunc(slices.Clone(g.Branches), func(b Branch) bool { return now.Sub(b.At) > idleLife })
-	g.Rotated = slices.DeleteFunc(slices.Clone(g.Rotated), func(b Branch) bool { return now.Sub(b.At) > tolerance })
-}
-
-func (s *Server) reused(ctx context.Context, g *Grant, reason string) error {
-	if err := s.endGrant(ctx, g.ID); err != nil {
+// stolen ends a family of which a token came back that should not.
+func (s *Server) stolen(ctx context.Context, id string, why error) error {
+	if err := s.endGrant(ctx, id); err != nil {
 		return err
 	}
-	return invalidGrant(reason, "the refresh token was used before; all tokens of this sign-in have been revoked")
+	return invalidGrant(why.Error(), "the refresh token was used before; all tokens of this sign-in have been revoked")
 }
 
 // renewed asks the policy again: the person may still be here, and the scopes

@@ -118,7 +118,7 @@ func (g Grant) public() Grant {
 	for i, b := range g.Branches {
 		branches[i].At = b.At
 	}
-	g.Branches, g.Rotated = branches, nil
+	g.Branches, g.Rotated, g.Resting = branches, nil, nil
 	return g
 }
 

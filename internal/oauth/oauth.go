@@ -107,6 +107,7 @@ type Server struct {
 	verified *cache       // tokens and cookies that were verified
 	limits   limits
 	flight   flights
+	families turns      // refreshes of one grant, one after the other
 	touches  chan touch // sessions that were seen, for Run to write down
 	exposed  chan string
 

@@ -78,16 +78,21 @@ type Grant struct {
 	CreatedAt time.Time `json:"created_at"`
 	LastUsed  time.Time `json:"last_used"`
 
-	// The refresh tokens of the family. They live in this one record, so that a
-	// rotation is one compare-and-swap.
+	// The refresh tokens of the family (family.go). They live in this one record,
+	// so that a rotation is one compare-and-swap.
 	Branches []Branch `json:"branches,omitempty"` // unused: what a client may present next
 	Rotated  []Branch `json:"rotated,omitempty"`  // used within the tolerance for lost answers
+	Resting  []string `json:"resting,omitempty"`  // unused and most likely lost; the beginnings of their hashes
 }
 
 // Branch is one refresh token of a family.
 type Branch struct {
-	Hash string    `json:"hash"` // SHA-256 of the token
-	At   time.Time `json:"at"`   // issued; in Rotated: first used
+	Hash    string    `json:"hash"`              // SHA-256 of the token
+	At      time.Time `json:"at"`                // issued; in Rotated: first used
+	From    string    `json:"from,omitempty"`    // in Branches: the token that it was given for, by the beginning of its hash
+	Passed  int       `json:"passed,omitempty"`  // in Branches: tokens given for the same one that were used since
+	Given   int       `json:"given,omitempty"`   // in Rotated: tokens that were given for it
+	Arrived bool      `json:"arrived,omitempty"` // in Rotated: one of those was used
 }
 
 // code is an authorization code, or what is left of it once it was used.

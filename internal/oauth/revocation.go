@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"gatehouse/internal/fault"
@@ -149,8 +148,7 @@ func (s *Server) inspectRefresh(ctx context.Context, r *request, c *Client, id, 
 		return introspection{}, err
 	}
 	g := row.Value
-	unused := slices.ContainsFunc(g.Branches, func(b Branch) bool { return sameText(b.Hash, hash) })
-	if g.ClientID != c.ID || g.Issuer != r.place.issuer || !unused {
+	if g.ClientID != c.ID || g.Issuer != r.place.issuer || !g.unused(hash) {
 		return introspection{}, nil
 	}
 	answer := introspection{Active: true, Scope: strings.Join(g.Scopes, " "), ClientID: g.ClientID, User: g.Person.User,

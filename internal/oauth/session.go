@@ -169,6 +169,7 @@ func (s *Server) writeTouch(ctx context.Context, t touch) {
 	if left <= 0 {
 		return
 	}
+	s.flight.sessions.touch(t.id, left)
 	// A session that ended meanwhile stays ended: the version has changed.
 	_, err = s.sessions.Update(ctx, t.id, row.Value, row.Version, left)
 	if err != nil && !fault.Is(err, fault.Conflict) {
