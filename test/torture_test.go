@@ -36,6 +36,9 @@ func TestNobodyIsLoggedOut(t *testing.T) {
 	}
 	f.rest()
 	f.allWork()
+	if t.Failed() {
+		t.Fatal(s.local("log", "search", "refresh", "--kind", "oauth", "--status", "400", "--format", "json"))
+	}
 	f.fewBranches()
 	f.strangerHarmsNobody()
 	f.ninthEndsTheFamily()

@@ -19,7 +19,8 @@ import (
 // holds it, and it takes the place of one that is likelier lost.
 //
 // A family ends, as stolen, when a token comes back after its tolerance; when one
-// token is to give more than maxBranches pairs; and when none of maxBranches
+// token is to give more than maxBranches pairs, those not counted that this
+// process, being killed, may have kept from arriving; and when none of maxBranches
 // branches can be a lost one, so that a ninth place would be real.
 const (
 	tolerance   = 120 * time.Second
@@ -37,8 +38,9 @@ var (
 )
 
 // present notes that the token with this hash was presented, and that one with
-// the hash next is given for it. The error says that the token was stolen.
-func (g *Grant) present(hash, next string, now time.Time) error {
+// the hash next is given for it. started is since when this process has been
+// serving. The error says that the token was stolen.
+func (g *Grant) present(hash, next string, now, started time.Time) error {
 	g.own()
 	g.forget(now)
 	i := slices.IndexFunc(g.Rotated, func(b Branch) bool { return sameText(b.Hash, hash) })
@@ -50,10 +52,13 @@ func (g *Grant) present(hash, next string, now time.Time) error {
 		g.Rotated = append(g.Rotated, Branch{Hash: hash, At: now})
 	}
 	from := &g.Rotated[i]
+	if from.Latest.Before(started) {
+		from.Given = 0
+	}
 	if from.Given >= maxBranches || (len(g.Branches) >= maxBranches && !g.makeRoom(short(hash))) {
 		return errTooBranched
 	}
-	from.Given++
+	from.Given, from.Latest = from.Given+1, now
 	g.Branches = append(g.Branches, Branch{Hash: next, At: now, From: short(hash)})
 	g.trim()
 	return nil

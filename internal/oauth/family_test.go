@@ -40,7 +40,7 @@ func newFamily(seed uint64, places int, shared bool) *familyModel {
 func (m *familyModel) present(token string) (next string, err error) {
 	m.made++
 	next = hashed(fmt.Sprint(m.made))
-	err = m.g.present(token, next, m.now)
+	err = m.g.present(token, next, m.now, time.Time{})
 	m.given[token]++
 	if err == nil && len(m.g.Branches) > maxBranches {
 		err = fmt.Errorf("%d living branches", len(m.g.Branches))
@@ -142,7 +142,7 @@ func (m *familyModel) awake(round int) (some []*holder) {
 func (m *familyModel) checkThief(t *testing.T) {
 	t.Helper()
 	first := hashed("first")
-	if err := m.g.present(first, hashed("thief"), m.now); !errors.Is(err, errReused) {
+	if err := m.g.present(first, hashed("thief"), m.now, time.Time{}); !errors.Is(err, errReused) {
 		t.Errorf("a token that was used long ago: %v", err)
 	}
 }
@@ -209,6 +209,36 @@ func TestANinthPlaceEndsTheFamily(t *testing.T) {
 	for _, token := range append(held, ninth.text(t, "refresh_token")) {
 		r.refresh(appOrigin, client, token).refused(t, 400, "invalid_grant", "")
 	}
+}
+
+// TestPairsThatAKillCutOffDoNotCount: four places share a token, and lose their
+// answers to one kill after the other. The ninth pair is no thief's.
+func TestPairsThatAKillCutOffDoNotCount(t *testing.T) {
+	r := newRig(t)
+	_, first, client := r.tokens(appOrigin, person("alice"), "user")
+	for range 3 {
+		for range 4 {
+			if a := r.refresh(appOrigin, client, first); a.StatusCode != 200 {
+				t.Fatalf("%s", a.body)
+			}
+		}
+		r.after(time.Second)
+		r = r.restarted()
+	}
+	for n := range maxBranches + 1 {
+		if a := r.refresh(appOrigin, client, first); (a.StatusCode == 200) != (n < maxBranches) {
+			t.Fatalf("pair %d since the start: %s", n+1, a.body)
+		}
+	}
+}
+
+// restarted is a new server over the same store, at the same moment.
+func (r *rig) restarted() *rig {
+	r.t.Helper()
+	add := r.add.Load()
+	next := newRigOn(r.t, r.kv, func(o *Options) { o.KV = shifted{r.kv, &r.add} })
+	next.add.Store(add)
+	return next
 }
 
 func TestAFamilyThatIsUsedOftenStaysSmall(t *testing.T) {

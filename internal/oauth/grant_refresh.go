@@ -96,8 +96,9 @@ func (s *Server) tokenByRefresh(ctx context.Context, r *request, f form, c *Clie
 }
 
 // rotate is one attempt; Conflict means that another node was faster. The family
-// is written before anything is signed or answered: killing the process in
-// between costs the client one repetition.
+// is written before anything is answered, and nothing heavy stands in between:
+// of many refreshes only a few can be cut off there by a kill, and each of those
+// costs its client one repetition.
 func (s *Server) rotate(ctx context.Context, r *request, f form, c *Client, id, token string) error {
 	row, err := s.grants.Get(ctx, id)
 	if fault.Is(err, fault.NotFound) {
@@ -115,10 +116,14 @@ func (s *Server) rotate(ctx context.Context, r *request, f form, c *Client, id, 
 		return invalidGrant("refresh_client", "the refresh token was issued to another client")
 	}
 	next := s.newRefreshToken(id, now)
-	if err := g.present(hashed(token), hashed(next), now); err != nil {
+	if err := g.present(hashed(token), hashed(next), now, s.started); err != nil {
 		return s.stolen(ctx, id, err)
 	}
 	host, scopes, err := s.renewed(ctx, &g, f, now)
+	if err != nil {
+		return err
+	}
+	answer, err := s.answerTokens(&g, scopes, host, next, now)
 	if err != nil {
 		return err
 	}
@@ -128,10 +133,6 @@ func (s *Server) rotate(ctx context.Context, r *request, f form, c *Client, id, 
 		return err
 	}
 	s.flight.grants.touch(id, life)
-	answer, err := s.answerTokens(&g, scopes, host, next, now)
-	if err != nil {
-		return err
-	}
 	s.noteUse(ctx, c, now)
 	s.sendTokens(ctx, r, c, &g, grantRefresh, answer)
 	return nil

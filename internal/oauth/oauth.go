@@ -111,6 +111,7 @@ type Server struct {
 	touches  chan touch // sessions that were seen, for Run to write down
 	exposed  chan string
 
+	started time.Time // by the store's clock
 	handler http.Handler
 	saving  sync.Mutex // one change of the keyring at a time on this node
 }
@@ -171,8 +172,11 @@ func (o *Options) fill() {
 
 // Load makes or reads the signing keys, and reads revocations and local
 // accounts into memory. Nothing may be served before it returned nil.
-func (s *Server) Load(ctx context.Context) error {
+func (s *Server) Load(ctx context.Context) (err error) {
 	if err := s.checkIssuer(); err != nil {
+		return err
+	}
+	if s.started, err = s.kv.Now(ctx); err != nil {
 		return err
 	}
 	if err := s.loadKeys(ctx); err != nil {

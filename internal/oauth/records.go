@@ -92,6 +92,7 @@ type Branch struct {
 	From    string    `json:"from,omitempty"`    // in Branches: the token that it was given for, by the beginning of its hash
 	Passed  int       `json:"passed,omitempty"`  // in Branches: tokens given for the same one that were used since
 	Given   int       `json:"given,omitempty"`   // in Rotated: tokens that were given for it
+	Latest  time.Time `json:"latest,omitzero"`   // in Rotated: when the latest of those was given
 	Arrived bool      `json:"arrived,omitempty"` // in Rotated: one of those was used
 }
 
