@@ -117,7 +117,7 @@ func (f *flock) live(c *tortured, place *held) {
 		select {
 		case <-f.stop:
 			return
-		case <-time.After(time.Duration(rand.IntN(300)) * time.Millisecond): // as fast as the machine can without
+		case <-time.After(rand.N(time.Duration(len(f.clients)) * 50 * time.Millisecond)): // more clients are slower ones, or they would only queue
 		}
 		f.refresh(c, place, rand.IntN(10) == 0)
 	}
@@ -172,7 +172,9 @@ func (f *flock) allWork() {
 	for n, c := range f.clients {
 		for i := range c.places {
 			place := &c.places[i]
-			f.refresh(c, place, false)
+			if place.problem == "" {
+				f.refresh(c, place, false)
+			}
 			if place.problem != "" {
 				f.t.Errorf("client %d, place %d was logged out: %s", n, i, place.problem)
 				continue

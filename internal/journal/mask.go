@@ -148,11 +148,28 @@ func maskPair(pair string, depth int) (from int, with string, hit bool) {
 	if value == "" {
 		return 0, "", false
 	}
-	if found && secretName(name) {
+	if found && (secretName(name) || isHandle(name, value)) {
 		return from, Masked, true
 	}
 	masked := maskValue(value, depth)
 	return from, masked, masked != value
+}
+
+// minHandle is the length of 32 random bytes in base64url.
+const minHandle = 43
+
+// isHandle reports whether a parameter is one of the handles by which our own
+// pages know a person's request (request, start) or form. These names are common
+// elsewhere (request=GetMap, start=20), where their values are short.
+func isHandle(name, value string) bool {
+	if name != "request" && name != "start" && name != "form" {
+		return false
+	}
+	n := 0
+	for n < len(value) && isKeyByte(value[n]) {
+		n++
+	}
+	return n >= minHandle
 }
 
 // maskValue hides what is secret inside a parameter's value: a URL with a query,

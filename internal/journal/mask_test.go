@@ -51,6 +51,8 @@ func TestMaskQuery(t *testing.T) {
 		{"a JWT with an encoded dot as a name", strings.ReplaceAll(jwt, ".", "%2E") + "=1", "***"},
 		{"a GitHub token", "x=gho_16C7e42F292c6912E7710c838347Ae178B4a", "x=***"},
 		{"an sk- key", "x=sk-abcdefghijklmnopqrstuvwx", "x=***"},
+		{"a handle of our pages", "request=" + strings.Repeat("aB3_", 11) + "&a=1", "request=***&a=1"},
+		{"what others call so", "request=GetMap&start=20&form=contact", "request=GetMap&start=20&form=contact"},
 		{"a word with sk-", "x=task-management-application", "x=task-management-application"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

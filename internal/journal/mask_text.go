@@ -91,7 +91,7 @@ func (m *masker) pair() {
 		m.part()
 		return
 	}
-	if !secretName(name) {
+	if !secretName(name) && !isHandle(name, m.in[at+1:]) {
 		m.encoded()
 		return
 	}

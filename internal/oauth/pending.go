@@ -24,6 +24,9 @@ const (
 func (s *Server) park(ctx context.Context, p Pending, from netip.Addr) (handle string, err error) {
 	handle = newSecret()
 	name := hashed(handle)
+	if p.State != nil {
+		p.SealedState = s.opt.Sealer.Seal(s.pendings.Key(name), []byte(*p.State))
+	}
 	s.fly(ctx, s.flight.pendings, from, s.pendings.Key(name), s.opt.SessionTimeout)
 	_, err = s.pendings.Create(ctx, name, p, s.opt.SessionTimeout)
 	return handle, err
@@ -66,8 +69,21 @@ func (s *Server) takePending(ctx context.Context, handle string) (Pending, error
 	if fault.Is(err, fault.NotFound) {
 		return Pending{}, errPendingGone
 	}
+	if err != nil {
+		return Pending{}, err
+	}
 	s.flight.pendings.remove(s.pendings.Key(name))
-	return row.Value, err
+	return row.Value, s.openState(name, &row.Value)
+}
+
+// openState makes the client's state readable again, to be returned.
+func (s *Server) openState(name string, p *Pending) error {
+	if p.SealedState == nil {
+		return nil
+	}
+	state, err := s.opt.Sealer.Open(s.pendings.Key(name), p.SealedState)
+	p.State, p.SealedState = new(string(state)), nil
+	return err
 }
 
 // Approve answers a pending request with a code for person and scopes, which

@@ -189,8 +189,9 @@ type Pending struct {
 	Program     string    `json:"program,omitempty"`      // what we know to be at that URL or callback; never trusted
 	Registered  string    `json:"registration,omitempty"` // of a client known by its URL: fingerprint of what its person is shown
 	RedirectURI string    `json:"redirect_uri"`
-	State       *string   `json:"state,omitempty"` // returned as it came; nil: none came
-	Challenge   string    `json:"code_challenge"`  // S256
+	State       *string   `json:"-"`                      // returned as it came; nil: none came
+	SealedState []byte    `json:"sealed_state,omitempty"` // the same at rest
+	Challenge   string    `json:"code_challenge"`         // S256
 	Resource    string    `json:"resource"`
 	Scopes      []string  `json:"scopes"` // asked for and known; before the lists cut them
 	CreatedAt   time.Time `json:"created_at"`

@@ -61,8 +61,8 @@ func New(opt Options) (*Pages, error) {
 	opt.fill()
 	p := &Pages{
 		opt: opt, oauth: opt.OAuth, log: opt.Logger, hasher: opt.Hasher,
-		tickets: store.NewTable[ticket](opt.KV, prefixTicket, "ticket"),
-		states:  store.NewTable[trip](opt.KV, prefixState, "sign-in"),
+		tickets: store.NewSealedTable[ticket](opt.KV, opt.Sealer, prefixTicket, "ticket"),
+		states:  store.NewSealedTable[trip](opt.KV, opt.Sealer, prefixState, "sign-in"),
 		onces:   store.NewTable[once](opt.KV, prefixOnce, "sign-in"),
 		links:   store.NewTable[setupLink](opt.KV, prefixSetup, "setup link"),
 		bound:   store.NewTable[Binding](opt.KV, prefixBinding, "bound GitHub login"),
@@ -96,7 +96,9 @@ func (o *Options) fill() {
 	o.GitHub = o.GitHub.filled()
 }
 
-// Key prefixes of the records in the store. Secrets are in them as SHA-256 only.
+// Key prefixes of the records in the store. Secrets are in them as SHA-256 only;
+// what has to be read again (a verifier, the address that a person goes back to)
+// is in sealed records.
 const (
 	prefixTicket  = "oauth:ticket:" // on the way to another host, by hash
 	prefixState   = "signin:state:" // on the way to a provider, by hash

@@ -16,11 +16,24 @@ type Table[T any] struct {
 	kv     KV
 	prefix string // "proxy:"
 	noun   string // for messages: "proxy"
+	seal   Seal   // nil: records are readable
+}
+
+// Seal is what a sealed table needs of a Sealer.
+type Seal interface {
+	Seal(purpose string, plain []byte) []byte
+	Open(purpose string, sealed []byte) ([]byte, error)
 }
 
 // NewTable is the table of T under prefix; noun names one T in messages.
 func NewTable[T any](kv KV, prefix, noun string) Table[T] {
 	return Table[T]{kv: kv, prefix: prefix, noun: noun}
+}
+
+// NewSealedTable is a table whose records nobody reads at rest: each is sealed
+// for its own key, and stands in the store as a JSON string.
+func NewSealedTable[T any](kv KV, seal Seal, prefix, noun string) Table[T] {
+	return Table[T]{kv: kv, prefix: prefix, noun: noun, seal: seal}
 }
 
 // Row is one record with the version that was read.
@@ -134,6 +147,9 @@ func (t Table[T]) absent(err error, name string) error {
 // Write is the store's write for a record, for a commit over several tables.
 func (t Table[T]) Write(name string, v T, version int64, ttl time.Duration) (Write, error) {
 	value, err := json.Marshal(v)
+	if err == nil && t.seal != nil {
+		value, err = json.Marshal(t.seal.Seal(t.Key(name), value))
+	}
 	if err != nil {
 		return Write{}, fmt.Errorf("encode %s %q: %w", t.noun, name, err)
 	}
@@ -154,10 +170,26 @@ func (t Table[T]) write(ctx context.Context, name string, v T, version int64, tt
 
 func (t Table[T]) row(item Item) (Row[T], error) {
 	row := Row[T]{Name: item.Key[len(t.prefix):], Version: item.Version, Expires: item.Expires}
-	if err := json.Unmarshal(item.Value, &row.Value); err != nil {
+	value, err := t.opened(item)
+	if err == nil {
+		err = json.Unmarshal(value, &row.Value)
+	}
+	if err != nil {
 		return row, fault.Wrap(fault.Internal, err, "the stored %s %q can't be read", t.noun, row.Name)
 	}
 	return row, nil
+}
+
+// opened is the JSON of a record.
+func (t Table[T]) opened(item Item) ([]byte, error) {
+	if t.seal == nil {
+		return item.Value, nil
+	}
+	var sealed []byte
+	if err := json.Unmarshal(item.Value, &sealed); err != nil {
+		return nil, err
+	}
+	return t.seal.Open(item.Key, sealed)
 }
 
 // Readable is every record that can be read, in name order, and an error for

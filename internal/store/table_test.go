@@ -1,7 +1,9 @@
 package store_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,6 +57,29 @@ func TestTableKeepsRecords(t *testing.T) {
 	}
 	_, err = table.Get(t.Context(), "rex")
 	wantKind(t, err, fault.NotFound, `there is no pet "rex"`)
+}
+
+// TestSealedTableShowsNothing: a sealed record comes back as it was, can't be read
+// in the store, and opens under no other key.
+func TestSealedTableShowsNothing(t *testing.T) {
+	_, kv := newTable(t)
+	table := store.NewSealedTable[pet](kv, newSealer(t, newKey()), "pet:", "pet")
+	if _, err := table.Create(t.Context(), "rex", pet{"dog", 4}, 0); err != nil {
+		t.Fatal(err)
+	}
+	if row, err := table.Get(t.Context(), "rex"); err != nil || row.Value != (pet{"dog", 4}) {
+		t.Fatalf("got %+v, %v", row, err)
+	}
+	item, err := kv.Get(t.Context(), "pet:rex")
+	if err != nil || !json.Valid(item.Value) || strings.Contains(string(item.Value), "dog") {
+		t.Fatalf("stored as %s, %v", item.Value, err)
+	}
+	if _, err := kv.Commit(t.Context(), store.Write{Key: "pet:tom", Value: item.Value}); err != nil {
+		t.Fatal(err)
+	}
+	if row, err := table.Get(t.Context(), "tom"); !fault.Is(err, fault.Internal) {
+		t.Errorf("a record that was moved to another key opens: %+v %v", row, err)
+	}
 }
 
 func TestTableSaysWhatIsInTheWay(t *testing.T) {
