@@ -197,4 +197,12 @@ func TestBadSignaturesAreBoundedBeforeRSA(t *testing.T) {
 	if verdict, _ := r.admit(http.MethodGet, appOrigin+"/", "Authorization", "Bearer "+minted); verdict.Outcome != site.Allow {
 		t.Errorf("a token that was just made is refused for its neighbours: %s", verdict.Reason)
 	}
+	r.verified = newCache() // as after a restart, or on another node
+	if verdict, _ := r.admit(http.MethodGet, appOrigin+"/", "Authorization", "Bearer "+minted); verdict.Outcome != site.Allow {
+		t.Errorf("a token of ours that nobody has seen here is refused for its neighbours: %s", verdict.Reason)
+	}
+	r.verified = newCache()
+	if verdict, _ := r.admit(http.MethodGet, appOrigin+"/", "Authorization", "Bearer "+spoil(minted)); verdict.Reason != "token_signature" {
+		t.Errorf("a forged token under a true id: %s", verdict.Reason)
+	}
 }

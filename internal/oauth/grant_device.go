@@ -68,9 +68,18 @@ func (s *Server) startDevice(ctx context.Context, r *request, p Pending) (device
 		return "", "", err
 	}
 	d := device{Pending: p, UserCode: hashed(typed), Status: deviceWaiting, Expires: now.Add(s.opt.SessionTimeout), Interval: deviceInterval}
-	s.fly(ctx, s.flight.devices, r.from(), s.devices.Key(p.Device), s.opt.SessionTimeout)
+	s.makeRoom(ctx, s.flight.devices.add(network(r.from()).String(), p.Device, s.opt.SessionTimeout), func(old string) error { return s.dropDevice(ctx, old) })
 	_, err = s.devices.Create(ctx, p.Device, d, s.deviceMemory())
 	return deviceCode, typed, err
+}
+
+// dropDevice removes a device and its user code, to make room.
+func (s *Server) dropDevice(ctx context.Context, name string) error {
+	row, err := s.devices.Take(ctx, name)
+	if err != nil {
+		return err
+	}
+	return s.entered.Delete(ctx, row.Value.UserCode)
 }
 
 // tokenByDevice answers a device that polls (RFC 8628, section 3.4).
@@ -158,7 +167,7 @@ func (s *Server) redeemDevice(ctx context.Context, r *request, c *Client, name s
 	if err != nil {
 		return err
 	}
-	s.flight.devices.remove(s.devices.Key(name))
+	s.flight.devices.remove(name)
 	d := row.Value
 	if err := s.knowUser(ctx, d.Person.User); err != nil {
 		return err

@@ -66,6 +66,7 @@ type rig struct {
 	world atomic.Pointer[site.World]
 	log   *entries
 	add   atomic.Int64 // nanoseconds that the clocks are ahead
+	from  netip.Addr   // who sends the requests; the zero Addr is 192.0.2.7
 }
 
 const (
@@ -190,6 +191,9 @@ func (r *rig) visit(method, target string) (*site.Visit, *http.Request) {
 	secure := u.Scheme == "https"
 	v := &site.Visit{RequestID: "req-1", Host: host, Name: u.Hostname(), Path: site.ParsePath(u.EscapedPath()), Secure: secure,
 		Origin: world.Origins.Of(u.Hostname(), secure), SignIn: world.Origins.SignIn(secure || !site.UnderLocalhost(world.Origins.BaseDomain)), Client: netip.MustParseAddr("192.0.2.7")}
+	if r.from.IsValid() {
+		v.Client = r.from
+	}
 	v.Route, _ = host.Match(method, v.Path)
 	req := httptest.NewRequest(method, target, nil)
 	return v, req.WithContext(site.WithVisit(req.Context(), v))
