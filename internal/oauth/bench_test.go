@@ -71,15 +71,6 @@ func BenchmarkStill(b *testing.B) {
 	}
 }
 
-func BenchmarkTokenRefresh(b *testing.B) {
-	r := newRig(b)
-	_, token, client := r.tokens(appOrigin, person("alice"), "user")
-	for b.Loop() {
-		a := r.refresh(appOrigin, client, token)
-		token = a.text(b, "refresh_token")
-	}
-}
-
 func FuzzBearer(f *testing.F) {
 	r := newRig(f)
 	good := r.sign(f, nil, nil)
