@@ -96,7 +96,7 @@ func TestAFloodFromManyAddressesIsBounded(t *testing.T) {
 	}
 }
 
-// TestWhatIsValidIsNeverBoundedByAddress: one neighbour tries wrong secrets until
+// TestWhatIsValidIsNeverBoundedByAddress: somebody else there tries wrong secrets until
 // the address is spent. Right ones from there work all the same.
 func TestWhatIsValidIsNeverBoundedByAddress(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.RateLimits = true })
