@@ -102,6 +102,14 @@ func (s *server) everyFlow(k *keeper, github *recordedHub) {
 	if _, errs, code := s.cliIn("a second battery, just as correct\na second battery, just as correct\n", "oauth", "user", "add", "bob", "--scopes", "user"); code != 0 {
 		t.Fatal(errs)
 	}
+	for _, args := range [][]string{{"oauth", "refresh"}, {"oauth", "token", "list"}, {"proxy", "show", "app.localhost"}, {"proxy", "github", "show", "app.localhost"}} {
+		out, errs, code := s.cli(append(args, "--debug")...)
+		if code != 0 || errs == "" {
+			t.Fatalf("%v --debug: %d %s", args, code, errs)
+		}
+		k.seen = append(k.seen, trace{"gatehouse --debug", []byte(out + errs)})
+	}
+	k.credentials(s)
 	// Wrong ones are somebody's right ones elsewhere.
 	k.keep("wrong password", "the one of my mail account")
 	p.signIn(s.stranger().follow(s.url("auth.localhost", "/signin")), adminName, "the one of my mail account")
@@ -221,7 +229,7 @@ func (k *keeper) credentials(s *server) {
 			}
 		case string:
 			if strings.Contains(name, "token") {
-				k.keep("command line's "+name, v)
+				k.keep("command line's "+name+" "+v[max(0, len(v)-8):], v)
 			}
 		}
 	}
