@@ -190,6 +190,15 @@ func TestPersonWithoutTheScopeIsToldAndCanGoBack(t *testing.T) {
 	}
 }
 
+func TestPersonWhomTheHostDoesNotNameGoesBackDenied(t *testing.T) {
+	h := newHouse(t, withProxy("app.localhost", func(p *site.Proxy) { p.AuthRequiredUsers = []string{"local:bob"} }))
+	b, authorize := h.application("user")
+	got := b.alice().open(authorize).sees(403, "No access to app.localhost", "local:alice").press("Back to the application").answer()
+	if got.Get("error") != "access_denied" || got.Get("state") != "xyz" || got.Get("iss") != h.origin("app.localhost") || got.Has("code") {
+		t.Errorf("the application got %v", got)
+	}
+}
+
 func TestScopesThatThePersonHasNotAreNamed(t *testing.T) {
 	h := newHouse(t, withProxy("app.localhost", func(p *site.Proxy) { p.OAuthAdminUsers = []string{} }))
 	h.account("bob", password, "user", "mcp")

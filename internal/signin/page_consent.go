@@ -104,9 +104,17 @@ func (p *Pages) decide(c *call) error {
 }
 
 // refusal is what the application is told when somebody goes back to it: that
-// they did not want to, or that there was nothing they could have allowed.
+// they did not want to, that the host is not for them, or that there was nothing
+// they could have allowed.
 func (c *call) refusal(e errand, person oauth.Person) (code, why string) {
-	if host := c.hostOf(e); host != nil && len(c.oauth.GrantedScopes(host, person, e.pending.Scopes)) == 0 {
+	host := c.hostOf(e)
+	if host == nil {
+		return "access_denied", "The person did not allow it"
+	}
+	if ok, _ := c.oauth.Permitted(host, person); !ok {
+		return "access_denied", "This person is not let in on " + host.Proxy.Hostname
+	}
+	if len(c.oauth.GrantedScopes(host, person, e.pending.Scopes)) == 0 {
 		return "invalid_scope", "None of the scopes asked for can be granted to this person"
 	}
 	return "access_denied", "The person did not allow it"
