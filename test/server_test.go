@@ -60,6 +60,12 @@ func (s *server) environ() []string {
 	}, s.env...)
 }
 
+// commandEnviron is environ for a command: the race detector otherwise waits a
+// second at each end for reports of goroutines that a command does not have.
+func (s *server) commandEnviron() []string {
+	return append(s.environ(), "GORACE=atexit_sleep_ms=0")
+}
+
 // port is the port of an address that the program had in its last run, so that
 // it is reached alike after a restart; any free one before the first.
 func port(address string) string {
@@ -185,7 +191,7 @@ func (s *server) cliIn(stdin string, args ...string) (stdout, stderr string, cod
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, args...)
-	cmd.Env, cmd.Dir, cmd.Stdin = s.environ(), s.dir, strings.NewReader(stdin)
+	cmd.Env, cmd.Dir, cmd.Stdin = s.commandEnviron(), s.dir, strings.NewReader(stdin)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
@@ -214,7 +220,7 @@ func (s *server) background(args ...string) *command {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	s.t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, binary, args...)
-	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = s.environ(), s.dir, &c.stdout, &c.stderr
+	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = s.commandEnviron(), s.dir, &c.stdout, &c.stderr
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
