@@ -2,6 +2,8 @@ module gatehouse
 
 go 1.26.0
 
+ignore ./test/npm/node_modules // strangers' files, which may hold Go
+
 require (
 	github.com/chromedp/cdproto v0.159.0
 	github.com/chromedp/chromedp v0.23.0

@@ -115,7 +115,33 @@ func (p *person) signIn(page answer, name, password string) answer {
 }
 
 // approve enters a device's code and allows what it asks for.
-func (p *person) approve(userCode string) {
+func (p *person) approve(userCode string) { p.s.t.Helper(); p.answerDevice(userCode, "allow") }
+
+// consent opens an authorization URL, allows what is asked, and gives the
+// parameters with which the browser was sent back to the client.
+func (p *person) consent(at string) url.Values {
+	p.s.t.Helper()
+	return p.answers(at, "allow", http.StatusOK).Query()
+}
+
+// answers opens an authorization URL, which leads to a page with this status, and
+// presses a button of it. That leads back to the client.
+func (p *person) answers(at, button string, status int) *url.URL {
+	p.s.t.Helper()
+	page := p.follow(at)
+	if page.StatusCode != status {
+		p.s.t.Fatalf("the page: %d, want %d\n%s", page.StatusCode, status, page.Body)
+	}
+	done := p.submit(page, "/consent", url.Values{"answer": {button}})
+	back, err := done.Location()
+	if err != nil {
+		p.s.t.Fatalf("%s led nowhere: %d\n%s", button, done.StatusCode, done.Body)
+	}
+	return back
+}
+
+// answerDevice enters a device's code and presses a button on the page that comes.
+func (p *person) answerDevice(userCode, button string) {
 	p.s.t.Helper()
 	page := p.follow(p.s.url("auth.localhost", "/device"))
 	if strings.Contains(page.Body, `name="password"`) {
@@ -129,9 +155,9 @@ func (p *person) approve(userCode string) {
 		}
 		asked = p.follow(next.String())
 	}
-	done := p.submit(asked, "/device", url.Values{"answer": {"allow"}})
+	done := p.submit(asked, "/device", url.Values{"answer": {button}})
 	if done.StatusCode >= 400 {
-		p.s.t.Fatalf("the device was not allowed: %d\n%s", done.StatusCode, done.Body)
+		p.s.t.Fatalf("the device was not answered: %d\n%s", done.StatusCode, done.Body)
 	}
 }
 
