@@ -58,10 +58,11 @@ func (n *node) oauthOptions() oauth.Options {
 }
 
 func (n *node) signinOptions() signin.Options {
-	o, g := n.cfg.OAuth, n.cfg.GitHub
+	o, g, id := n.cfg.OAuth, n.cfg.GitHub, n.cfg.OIDC
 	return signin.Options{
 		OAuth: n.oauth, KV: n.store, Sealer: n.sealer, World: n.roster.World, Recorder: n.journal, Logger: n.component("signin"),
 		GitHub: signin.GitHubApp{ClientID: g.ClientID, ClientSecret: g.ClientSecret.Reveal(), URL: g.URL, APIURL: g.APIURL},
+		OIDC:   signin.OIDCApp{Issuer: id.Issuer, ClientID: id.ClientID, ClientSecret: id.ClientSecret.Reveal(), Name: id.Name},
 		Lists: slices.Concat(o.AdminUsers, o.UserUsers, o.MCPUsers,
 			o.LocalhostAdminUsers, o.LocalhostUserUsers, o.LocalhostMCPUsers),
 		RateLimits: n.cfg.Limits.RateLimits,

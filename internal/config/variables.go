@@ -161,13 +161,13 @@ func signinVars() []variable {
 		define("GITHUB_API_URL", "https://api.github.com", webURL(), func(c *Config) *string { return &c.GitHub.APIURL },
 			"Its API, GITHUB_URL/api/v3 on GitHub Enterprise Server."),
 		define("OIDC_ISSUER", "", issuer(true), func(c *Config) *string { return &c.OIDC.Issuer },
-			"One OpenID Connect provider; together with OIDC_CLIENT_ID and OIDC_CLIENT_SECRET.").orElse("none").reserved(),
+			"One OpenID Connect provider; together with OIDC_CLIENT_ID and OIDC_CLIENT_SECRET.").orElse("none"),
 		define("OIDC_CLIENT_ID", "", text(1024), func(c *Config) *string { return &c.OIDC.ClientID },
-			"Gatehouse's client id there.").reserved(),
+			"Gatehouse's client id there."),
 		define("OIDC_CLIENT_SECRET", "", secretText(), func(c *Config) *Secret { return &c.OIDC.ClientSecret },
-			"Its secret.").secret().reserved(),
+			"Its secret.").secret(),
 		define("OIDC_NAME", "", text(64), func(c *Config) *string { return &c.OIDC.Name },
-			"What people read on the button.").orElse("the issuer's host").reserved(),
+			"What people read on the button.").orElse("the issuer's host"),
 	}
 }
 

@@ -27,15 +27,15 @@ const (
 // Person is who signed in, as a provider told it. It is what sessions, codes
 // and grants carry; tokens carry its public part.
 type Person struct {
-	Subject  string    `json:"subject"`          // "github:583231", "local:alice"
-	User     string    `json:"user"`             // the name that lists hold: "octocat", "local:alice"
+	Subject  string    `json:"subject"`          // "github:583231", "local:alice", "oidc:id.example.com#7c9e"
+	User     string    `json:"user"`             // the name that lists hold: "octocat", "local:alice", "oidc:alice@example.com"
 	Email    string    `json:"email,omitempty"`  // verified only
 	Name     string    `json:"name,omitempty"`   // display name
-	Groups   []string  `json:"groups,omitempty"` // org, org/team
+	Groups   []string  `json:"groups,omitempty"` // org, org/team, of the groups claim: as policies name them
 	AuthTime time.Time `json:"auth_time"`        // when they proved it
 	Provider string    `json:"provider"`         // "github", "local", "oidc"
 	Via      string    `json:"via,omitempty"`    // the proxy whose own GitHub App was used: counts for that proxy alone
-	Token    []byte    `json:"token,omitempty"`  // the provider's token, sealed; to read groups again
+	Token    []byte    `json:"-"`                // what the provider gave to read groups again; package signin seals and keeps it
 	Checked  time.Time `json:"checked,omitzero"` // when groups and e-mail were last read
 }
 

@@ -13,15 +13,16 @@ import (
 	"gatehouse/internal/site"
 )
 
-// Binding ties a GitHub login that some list names to the account that first
-// signed in under it. GitHub lets names change hands; lists mean people.
+// Binding ties a name that some list holds, a GitHub login or the address of
+// somebody at the OpenID provider, to the account that first signed in under it.
+// Names and addresses change hands; lists mean people.
 type Binding struct {
-	Login   string    `json:"login"`   // as GitHub spelled it then
-	Subject string    `json:"subject"` // "github:583231"
+	Login   string    `json:"login"`   // as the provider spelled it then: "octocat", "oidc:alice@example.com"
+	Subject string    `json:"subject"` // "github:583231", "oidc:id.example.com#7c9e"
 	At      time.Time `json:"at"`
 }
 
-// Bindings are all bound logins in name order.
+// Bindings are all bound names in their order.
 func (p *Pages) Bindings(ctx context.Context) ([]Binding, error) {
 	rows, err := p.bound.All(ctx)
 	if err != nil {
@@ -40,9 +41,13 @@ func (p *Pages) Release(ctx context.Context, login string) error {
 	return p.bound.Delete(ctx, strings.ToLower(login))
 }
 
-// bind checks that a person may carry their login, and binds it when a list
-// names it and nobody has it yet.
+// bind checks that a person may carry their name, and binds it when a list
+// holds it and nobody has it yet. A name that is the subject itself can't change
+// hands.
 func (c *call) bind(ctx context.Context, person oauth.Person) error {
+	if person.User == person.Subject {
+		return nil
+	}
 	name := strings.ToLower(person.User)
 	row, err := c.bound.Get(ctx, name)
 	if fault.Is(err, fault.NotFound) {
@@ -61,8 +66,31 @@ func (c *call) bind(ctx context.Context, person oauth.Person) error {
 	if row.Value.Subject == person.Subject {
 		return nil
 	}
-	return &trouble{status: http.StatusForbidden, reason: "login_changed_hands", title: "This name belongs to somebody else here",
-		text: "Another GitHub account signed in here as " + person.User + " before, and GitHub names can change hands. If it is you, ask an administrator to release the name."}
+	return changedHands(person)
+}
+
+func changedHands(person oauth.Person) error {
+	text := "Another GitHub account signed in here as " + person.User + " before, and GitHub names can change hands. If it is you, ask an administrator to release the name."
+	if person.Provider == oidc {
+		text = "Another account signed in here as " + person.User + " before, and addresses can change hands. If it is you, ask an administrator to release the name."
+	}
+	return &trouble{status: http.StatusForbidden, reason: "login_changed_hands", title: "This name belongs to somebody else here", text: text}
+}
+
+// stillTheirs reports Denied when the name of a person who signed in long ago
+// belongs to another account meanwhile.
+func (p *Pages) stillTheirs(ctx context.Context, person oauth.Person) error {
+	if person.Provider == local {
+		return nil
+	}
+	row, err := p.bound.Get(ctx, strings.ToLower(person.User))
+	switch {
+	case fault.Is(err, fault.NotFound), err == nil && row.Value.Subject == person.Subject:
+		return nil
+	case err != nil:
+		return err
+	}
+	return fault.Wrap(fault.Denied, changedHands(person), "the name %s belongs to another account now: sign in again", person.User)
 }
 
 func (c *call) bindFirst(ctx context.Context, name string, person oauth.Person) error {
@@ -70,8 +98,8 @@ func (c *call) bindFirst(ctx context.Context, name string, person oauth.Person) 
 	if _, err := c.bound.Create(ctx, name, b, 0); err != nil {
 		return err
 	}
-	c.note(ctx, journal.Entry{Kind: journal.Audit, Action: "bind_github_login", Door: "browser", User: person.User, Object: person.User,
-		After: person.Subject, Message: "the GitHub login " + person.User + " now means the account " + person.Subject})
+	c.note(ctx, journal.Entry{Kind: journal.Audit, Action: "bind_" + person.Provider + "_login", Door: "browser", User: person.User, Object: person.User,
+		After: person.Subject, Message: "the name " + person.User + " now means the account " + person.Subject})
 	return nil
 }
 

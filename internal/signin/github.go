@@ -27,6 +27,7 @@ type GitHubApp struct {
 const (
 	githubURL    = "https://github.com"
 	githubAPIURL = "https://api.github.com"
+	githubLabel  = "GitHub"
 
 	// githubPatience bounds all that a sign-in asks of GitHub together.
 	githubPatience = 15 * time.Second
@@ -50,7 +51,6 @@ func (a GitHubApp) Configured() bool { return a.ClientID != "" && a.ClientSecret
 type githubProvider struct {
 	app    GitHubApp
 	client *http.Client
-	seal   func(token string) []byte
 }
 
 func (g githubProvider) config(a attempt) *oauth2.Config {
@@ -74,11 +74,18 @@ func githubScopes(groups []string) []string {
 	return []string{"user:email", "read:org"}
 }
 
-func (g githubProvider) Begin(a attempt) string {
-	return g.config(a).AuthCodeURL(a.State, oauth2.S256ChallengeOption(a.Verifier))
+func (g githubProvider) Begin(_ context.Context, a attempt) (string, error) {
+	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(a.Verifier)}
+	if a.Fresh {
+		options = append(options, oauth2.SetAuthURLParam("prompt", "select_account"))
+	}
+	return g.config(a).AuthCodeURL(a.State, options...), nil
 }
 
 func (g githubProvider) Finish(ctx context.Context, a attempt, answer url.Values) (oauth.Person, error) {
+	if iss, sent := answer["iss"]; sent && !g.app.answers(iss) {
+		return oauth.Person{}, mixedUp(githubLabel, iss)
+	}
 	if code := answer.Get("error"); code != "" {
 		return oauth.Person{}, githubRefused(code)
 	}
@@ -95,8 +102,14 @@ func (g githubProvider) Finish(ctx context.Context, a attempt, answer url.Values
 	if err != nil {
 		return oauth.Person{}, err
 	}
-	person.Token = g.seal(token)
+	person.Token = []byte(token)
 	return person, nil
+}
+
+// Again reads with a token that GitHub never takes back by itself: it stays the same.
+func (g githubProvider) Again(ctx context.Context, token []byte, groups []string) (fresh oauth.Person, next []byte, err error) {
+	fresh, err = githubAPI{app: g.app, client: g.client, token: string(token)}.person(ctx, groups)
+	return fresh, nil, err
 }
 
 func (g githubProvider) exchange(ctx context.Context, a attempt, code string) (string, error) {
@@ -137,33 +150,27 @@ func githubRefused(code string) error {
 	cause := fmt.Errorf("github answered %.80q", code)
 	switch code {
 	case "access_denied":
-		return &trouble{status: http.StatusForbidden, reason: "provider_denied", title: "You did not allow it at GitHub",
-			text: "Nothing was shared. If that was a slip, try again and press Authorize at GitHub.", again: true, cause: cause}
+		return notAllowed(githubLabel, cause)
 	case "bad_verification_code":
-		return &trouble{status: http.StatusBadRequest, reason: "provider_code_expired", title: "GitHub no longer knows this sign-in",
-			text: "Too much time went by, or the page was loaded twice. Try again.", again: true, cause: cause}
-	case "incorrect_client_credentials", "redirect_uri_mismatch", "application_suspended", "unauthorized_client":
-		return &trouble{status: http.StatusBadGateway, reason: "provider_" + code, title: "GitHub does not accept this installation",
-			text: "Its app at GitHub is not set up for this address. Please tell whoever runs it: the app's client id, secret and callback URL must be checked (GitHub said: " + code + ").", cause: cause}
+		return codeUnknown(githubLabel, cause)
+	case "application_suspended":
+		return notAccepted(githubLabel, code, "Its app at GitHub is suspended. Please tell whoever runs this installation: GitHub's support has to lift that (GitHub said: "+code+").", cause)
+	case "incorrect_client_credentials", "redirect_uri_mismatch", "unauthorized_client":
+		return notAccepted(githubLabel, code, "Its app at GitHub is not set up for this address. Please tell whoever runs it: the app's client id, secret and callback URL must be checked (GitHub said: "+code+").", cause)
 	case "unverified_user_email":
 		return &trouble{status: http.StatusForbidden, reason: "provider_email_unverified", title: "Your address is not verified at GitHub",
 			text: "Verify your primary e-mail address in GitHub's settings, then try again.", again: true, cause: cause}
 	}
-	return &trouble{status: http.StatusBadGateway, reason: "provider_error", title: "GitHub refused the sign-in",
-		text: "Try again in a moment. If it stays so, tell whoever runs this installation.", again: true, cause: cause}
+	return refusedBy(githubLabel, cause)
 }
 
-func githubAway(cause error) error {
-	if errors.Is(cause, context.Canceled) {
-		return cause // the person left: nobody is there to read a page
-	}
-	return &trouble{status: http.StatusBadGateway, reason: "provider_unreachable", title: "GitHub does not answer",
-		text: "It is down, slow, or can't be reached from here. Try again in a moment.", again: true, cause: cause}
-}
+func githubAway(cause error) error      { return away(githubLabel, cause) }
+func githubMalformed(cause error) error { return malformed(githubLabel, cause) }
 
-func githubMalformed(cause error) error {
-	return &trouble{status: http.StatusBadGateway, reason: "provider_malformed", title: "GitHub's answer makes no sense",
-		text: "Something between here and GitHub may be broken. Try again; if it stays so, tell whoever runs this installation.", again: true, cause: cause}
+// answers reports whether an iss parameter (RFC 9207) names this GitHub. It
+// promises none; one that it sends is below its own address.
+func (a GitHubApp) answers(iss []string) bool {
+	return len(iss) == 1 && (iss[0] == a.URL || strings.HasPrefix(iss[0], a.URL+"/"))
 }
 
 // subject is the stable identity of account id; it names the server unless that

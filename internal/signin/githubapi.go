@@ -161,16 +161,17 @@ func (g githubAPI) get(ctx context.Context, path string, into any) (allowed bool
 // githubStatus judges an answer other than 200.
 func githubStatus(res *http.Response, path string) (allowed bool, err error) {
 	cause := fmt.Errorf("%s: status %d", path, res.StatusCode)
-	limited := res.StatusCode == http.StatusTooManyRequests || res.Header.Get("Retry-After") != "" || res.Header.Get("X-Ratelimit-Remaining") == "0"
+	slowDown := res.StatusCode == http.StatusTooManyRequests || res.Header.Get("Retry-After") != "" || res.Header.Get("X-Ratelimit-Remaining") == "0"
 	switch {
-	case limited:
-		return false, &trouble{status: http.StatusBadGateway, reason: "provider_rate_limited", title: "GitHub asks us to slow down",
-			text: "Too many requests went there lately. Try again in a few minutes.", again: true, cause: cause}
+	case slowDown:
+		return false, limited(githubLabel, retryAfter(res), cause)
 	case res.StatusCode == http.StatusUnauthorized:
-		return false, &trouble{status: http.StatusBadGateway, reason: "provider_token_refused", title: "GitHub does not accept its own sign-in",
-			text: "The permission may have been taken back a moment ago. Try again.", again: true, cause: cause}
+		return false, tokenRefused(githubLabel, cause)
 	case path != "/user" && (res.StatusCode == http.StatusForbidden || res.StatusCode == http.StatusNotFound):
 		return false, nil
+	case res.StatusCode == http.StatusForbidden:
+		return false, &trouble{status: http.StatusForbidden, reason: "provider_account_refused", title: "GitHub does not let this account in",
+			text: "The account may be suspended. Sign in at GitHub itself to see what it says, then try again.", again: true, cause: cause}
 	case res.StatusCode >= 500:
 		return false, githubAway(cause)
 	}

@@ -40,6 +40,25 @@ type house struct {
 	events *events
 	port   int
 	secure bool
+	logged buffer // what the pages wrote to the process log
+}
+
+// buffer may be read while it is written.
+type buffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
 }
 
 type setting func(*house, *oauth.Options, *Options, *[]site.Proxy)
@@ -85,8 +104,12 @@ func newHouse(t *testing.T, settings ...setting) *house {
 	app.TargetURL, app.AuthEnabled, app.AuthMode, app.ResourceEndpoint = "http://127.0.0.1:1", true, site.ModeRedirect, "/"
 	proxies := []site.Proxy{site.Localhost(), site.SignInProxy("auth.localhost"), app}
 	world := func() *site.World { return h.world.Load() }
-	oo := oauth.Options{KV: kv, Sealer: sealer, World: world, Recorder: h.events}
-	so := Options{KV: kv, Sealer: sealer, World: world, Recorder: h.events, Hasher: newHasher(cheap)}
+	oo := oauth.Options{KV: kv, Sealer: sealer, World: world, Recorder: h.events,
+		Recheck: func(ctx context.Context, p oauth.Person, host *site.Host) (oauth.Person, error) {
+			return h.pages.Recheck(ctx, p, host)
+		}}
+	so := Options{KV: kv, Sealer: sealer, World: world, Recorder: h.events, Hasher: newHasher(cheap),
+		Logger: slog.New(slog.NewTextHandler(&h.logged, nil))}
 	for _, set := range settings {
 		set(h, &oo, &so, &proxies)
 	}

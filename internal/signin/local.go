@@ -28,9 +28,6 @@ type userFinder interface {
 	RehashPassword(ctx context.Context, name, old, hash string) error
 }
 
-// Begin is empty: the form on the sign-in page carries the proof.
-func (l localProvider) Begin(attempt) string { return "" }
-
 // Finish compares name and password. It takes as long for a name that does not
 // exist, and longer after wrong tries.
 func (l localProvider) Finish(ctx context.Context, _ attempt, form url.Values) (oauth.Person, error) {

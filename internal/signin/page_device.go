@@ -56,7 +56,7 @@ func (p *Pages) device(c *call) error {
 }
 
 func (c *call) showDevice(status int, body devicePage) error {
-	return c.show(status, pageDevice, view{Title: "Connect a device", Who: c.session().Person.User, Self: c.at + "/device", Data: body})
+	return c.show(status, pageDevice, view{Title: "Connect a device", Who: c.session().Person.User, Self: c.self(errand{field: field{fieldNext, c.at + "/device"}}), Data: body})
 }
 
 func typed(code string) string {

@@ -3,6 +3,7 @@ package signin
 import (
 	"net/http"
 	"net/url"
+	"strings"
 
 	"gatehouse/internal/journal"
 	"gatehouse/internal/oauth"
@@ -44,8 +45,11 @@ func (p *Pages) logout(c *call) error {
 			return err
 		}
 	}
-	if next == "" {
+	switch path, query, _ := strings.Cut(next, "?"); {
+	case next == "":
 		next = c.at + "/logout"
+	case path == c.at+"/signin": // else a provider would send the same person back
+		next = withQuery(path, strings.TrimPrefix(query+"&"+fieldSwitch+"=1", "&"))
 	}
 	redirect(c.w, c.v.Origin+next)
 	return nil

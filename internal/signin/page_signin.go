@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 
-	"gatehouse/internal/fault"
 	"gatehouse/internal/journal"
 	"gatehouse/internal/oauth"
 )
@@ -16,10 +15,13 @@ type signinPage struct {
 	Purpose *purpose
 	Problem string // what went wrong with the last try
 	Local   bool   // there are local accounts
-	GitHub  bool
+	Ways    []button
 	Name    string // that was typed last time
 	Errand  []field
 }
+
+// button is one of the page that leads to a provider.
+type button struct{ Name, Label string }
 
 // signin is GET /signin. Who is signed in already goes on at once.
 func (p *Pages) signin(c *call) error {
@@ -59,7 +61,12 @@ func (c *call) showSignin(status int, e errand, problem, name string) error {
 	if e.field.Name != "" {
 		body.Errand = []field{e.field}
 	}
-	_, body.GitHub = c.githubFor(e)
+	for _, w := range c.ways(e) {
+		body.Ways = append(body.Ways, button{w.name, w.label})
+	}
+	if c.asked(fieldSwitch) != "" {
+		body.Errand = append(body.Errand, field{fieldSwitch, "1"})
+	}
 	return c.show(status, pageSignin, view{Title: "Sign in", Data: body})
 }
 
@@ -76,19 +83,16 @@ func lead(e errand) string {
 	return "with your account on this installation"
 }
 
-// prove is POST /signin: a local account's form, or the button towards GitHub.
+// prove is POST /signin: a local account's form, or the button towards a provider.
 func (p *Pages) prove(c *call) error {
 	e, err := c.errandOf(c.r.PostForm)
 	if err != nil {
 		return err
 	}
-	switch c.value("provider") {
-	case local:
+	if c.value("provider") == local {
 		return c.proveLocally(e)
-	case github:
-		return c.leaveFor(e)
 	}
-	return fault.BadField("provider", "must be one of those on the page")
+	return c.leaveFor(e, c.value("provider"))
 }
 
 // proveStale is for a sign-in page from before: in another tab the person has

@@ -12,26 +12,38 @@ import (
 const (
 	local  = "local"
 	github = "github"
+	oidc   = "oidc"
 )
 
 // attempt is one try of one person to prove who they are.
 type attempt struct {
 	State    string     // 256 bits; what comes back must name it
 	Verifier string     // PKCE (RFC 7636); 256 bits
+	Nonce    string     // what an id_token must repeat; 256 bits
 	Callback string     // where the provider sends the browser back to
-	Groups   []string   // the organizations and teams that a policy names; none: they are not asked for
+	Groups   []string   // the groups that a policy names; none: they are not asked for
+	Fresh    bool       // the person wants another account than the one they are signed in with there
 	From     netip.Addr // the client's address
 }
 
-// provider is one way to prove who somebody is.
+// provider is one way to prove who somebody is. Finish judges what came back:
+// the callback's query, or the form of our own page. An error is a trouble,
+// which says to the person what to do; or a fault.
 type provider interface {
-	// Begin is where the browser goes to prove it; empty when the form on our
-	// own page carries the proof.
-	Begin(a attempt) string
-
-	// Finish judges what came back: the callback's query, or the form. An error
-	// is a trouble, which says to the person what to do; or a fault.
 	Finish(ctx context.Context, a attempt, answer url.Values) (oauth.Person, error)
+}
+
+// remote is a provider that the browser goes to.
+type remote interface {
+	provider
+
+	// Begin is where the browser goes to prove it.
+	Begin(ctx context.Context, a attempt) (location string, err error)
+
+	// Again reads who somebody is now, with the token that their sign-in left,
+	// and answers the token to keep for the next time. An error that wraps
+	// errTokenRefused means that the token will never be good again.
+	Again(ctx context.Context, token []byte, groups []string) (fresh oauth.Person, next []byte, err error)
 }
 
 // trouble is a failure as a person meets it: a page that says what happened and

@@ -24,7 +24,7 @@ type setupLink struct {
 const setupName = "link" // under prefixSetup
 
 // EnsureSetupLink makes the setup link when nobody could sign in otherwise: no
-// GitHub app in the environment, no local account. The answer is its path with
+// GitHub app and no OpenID provider in the environment, no local account. The answer is its path with
 // query on the sign-in host, to be shown to whoever started the program and to
 // nobody else; empty when none is needed. It works once, for thirty minutes; a
 // link from before stops working.
@@ -47,7 +47,7 @@ func (p *Pages) EnsureSetupLink(ctx context.Context) (path string, err error) {
 }
 
 func (p *Pages) setupNeeded(ctx context.Context) (bool, error) {
-	if p.opt.GitHub.Configured() {
+	if p.opt.GitHub.Configured() || p.oidc != nil {
 		return false, nil
 	}
 	users, err := p.oauth.Users(ctx)

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"gatehouse/internal/journal"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/site"
@@ -23,7 +25,8 @@ type Options struct {
 	Logger   *slog.Logger       // nil: discards
 
 	GitHub GitHubApp // the environment's app; no ClientID: nobody signs in through it
-	Lists  []string  // every name in the default lists: their GitHub logins get bound to a number
+	OIDC   OIDCApp   // the OpenID Connect provider; no Issuer: there is none
+	Lists  []string  // every name in the default lists: the first account under a name keeps it
 
 	// ProxySecret is the client secret of a proxy's own GitHub app. nil: the
 	// proxy's field holds it readably.
@@ -32,6 +35,8 @@ type Options struct {
 	Hasher     *Hasher      // nil: one with the recommended cost
 	HTTP       *http.Client // towards providers; nil: one that follows no redirect and gives up after a while
 	RateLimits bool         // bound attempts per address and in all
+
+	Clock func() time.Time // says how old what we know of people is; nil: time.Now
 }
 
 // Pages is everything people see on the sign-in host, and the hand-over of
@@ -50,6 +55,10 @@ type Pages struct {
 	brake   *brake
 	limits  *limiter
 	flight  *flight
+	oidc    *oidcProvider      // nil: there is none
+	asking  singleflight.Group // people who are read again at their provider, by the name of their token
+	quiet   quiet
+	now     func() time.Time
 	routes  map[string]page
 }
 
@@ -65,10 +74,12 @@ func New(opt Options) (*Pages, error) {
 		states:  store.NewSealedTable[trip](opt.KV, opt.Sealer, prefixState, "sign-in"),
 		onces:   store.NewTable[once](opt.KV, prefixOnce, "sign-in"),
 		links:   store.NewTable[setupLink](opt.KV, prefixSetup, "setup link"),
-		bound:   store.NewTable[Binding](opt.KV, prefixBinding, "bound GitHub login"),
+		bound:   store.NewTable[Binding](opt.KV, prefixBinding, "bound name"),
 		tokens:  store.NewTable[[]byte](opt.KV, prefixToken, "provider's token"),
 		brake:   newBrake(),
 		flight:  newFlight(),
+		oidc:    newOIDC(opt.OIDC, opt.HTTP),
+		now:     opt.Clock,
 	}
 	if opt.RateLimits {
 		p.limits = newLimiter(perAddress, perAll)
@@ -93,6 +104,9 @@ func (o *Options) fill() {
 	if o.ProxySecret == nil {
 		o.ProxySecret = func(p *site.Proxy) (string, error) { return p.GitHubClientSecret, nil }
 	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
 	o.GitHub = o.GitHub.filled()
 }
 
@@ -104,7 +118,7 @@ const (
 	prefixState   = "signin:state:" // on the way to a provider, by hash
 	prefixOnce    = "signin:once:"  // signed in for one request alone, by hash
 	prefixSetup   = "setup:"        // "link": the first administrator's
-	prefixBinding = "github:login:" // by login in lower case
+	prefixBinding = "github:login:" // by name in lower case: GitHub logins, and those of the OpenID provider with oidc: before them
 )
 
 // Lifetimes of what is on its way.

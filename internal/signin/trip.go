@@ -2,13 +2,12 @@ package signin
 
 import (
 	"net/http"
-	"strings"
 
 	"golang.org/x/oauth2"
 
 	"gatehouse/internal/fault"
 	"gatehouse/internal/journal"
-	"gatehouse/internal/site"
+	"gatehouse/internal/oauth"
 )
 
 // trip is a person on the way to a provider and back: stored under the hash of
@@ -18,22 +17,29 @@ type trip struct {
 	Origin   string   `json:"origin"`  // of the pages it began on
 	Browser  string   `json:"browser"` // digest of the cookie of the browser that pressed the button
 	Verifier string   `json:"verifier"`
+	Nonce    string   `json:"nonce"`
 	Groups   []string `json:"groups,omitempty"`
-	Via      string   `json:"via,omitempty"`    // the proxy whose own app it is
-	Client   string   `json:"client,omitempty"` // the app's client id, in case it changes on the way
+	Via      string   `json:"via,omitempty"` // the proxy whose own app it is
+	Client   string   `json:"client"`        // our client id there, in case it changes on the way
 	Errand   field    `json:"errand"`
 }
 
-// leaveFor sends the browser to GitHub. The state is made only now, after the
-// person pressed the button on a page that says what it is for.
-func (c *call) leaveFor(e errand) error {
-	way, ok := c.githubFor(e)
+// leaveFor sends the browser to a provider. The state is made only now, after
+// the person pressed the button on a page that says what it is for.
+func (c *call) leaveFor(e errand, name string) error {
+	way, ok := c.wayBy(e, name)
 	if !ok {
-		return fault.BadField("provider", "GitHub is not set up here")
+		return fault.BadField("provider", "must be one of those on the page")
 	}
 	state, browser := secret(), ensureCookie(c.w, c.r, c.v, cookieSignin, tripLifetime)
-	t := trip{Provider: github, Origin: c.v.Origin, Browser: digest(browser), Verifier: oauth2.GenerateVerifier(),
-		Groups: way.groups, Via: way.via, Client: way.app.ClientID, Errand: e.field}
+	t := trip{Provider: way.name, Origin: c.v.Origin, Browser: digest(browser), Verifier: oauth2.GenerateVerifier(), Nonce: secret(),
+		Groups: way.groups, Via: way.via, Client: way.client, Errand: e.field}
+	a := c.attemptOf(t, state)
+	a.Fresh = c.value(fieldSwitch) != ""
+	location, err := way.Begin(c.ctx(), a)
+	if err != nil {
+		return c.notProved(e, name, err)
+	}
 	for _, old := range c.flight.add(c.v.Client, digest(state)) {
 		if _, err := c.states.Take(c.ctx(), old); err != nil && !fault.Is(err, fault.NotFound) {
 			return err
@@ -42,12 +48,12 @@ func (c *call) leaveFor(e errand) error {
 	if _, err := c.states.Create(c.ctx(), digest(state), t, tripLifetime); err != nil {
 		return err
 	}
-	redirect(c.w, c.github(way).Begin(c.attemptOf(t, state)))
+	redirect(c.w, location)
 	return nil
 }
 
 func (c *call) attemptOf(t trip, state string) attempt {
-	return attempt{State: state, Verifier: t.Verifier, Callback: c.v.Origin + "/callback", Groups: t.Groups, From: c.v.Client}
+	return attempt{State: state, Verifier: t.Verifier, Nonce: t.Nonce, Callback: c.v.Origin + "/callback", Groups: t.Groups, From: c.v.Client}
 }
 
 // returned is GET /callback: back from a provider.
@@ -61,30 +67,40 @@ func (p *Pages) returned(c *call) error {
 	if err != nil {
 		return err
 	}
-	way, ok := c.githubFor(e)
-	if !ok || way.via != t.Via || way.app.ClientID != t.Client {
+	way, ok := c.wayBy(e, t.Provider)
+	if !ok || way.via != t.Via || way.client != t.Client {
 		return &trouble{status: http.StatusConflict, reason: "provider_changed", title: "The sign-in was set up anew in the meantime",
 			text: "Begin it again.", again: true, back: c.self(e)}
 	}
-	person, err := c.github(way).Finish(c.ctx(), c.attemptOf(*t, state), c.r.URL.Query())
-	if err == nil {
-		err = c.bind(c.ctx(), person)
-	}
+	person, err := c.finish(way, c.attemptOf(*t, state))
 	if err != nil {
-		return c.notProved(e, err)
+		return c.notProved(e, way.name, err)
 	}
-	c.keepToken(c.ctx(), person, way.via)
 	if way.via != "" {
-		person.Via = way.via
 		return c.signedInOnce(e, person)
 	}
 	return c.signedIn(e, person)
 }
 
+// finish asks the provider who came back, and whether they may carry their name.
+func (c *call) finish(w way, a attempt) (oauth.Person, error) {
+	person, err := w.Finish(c.ctx(), a, c.r.URL.Query())
+	if err != nil {
+		return person, err
+	}
+	person.Via = w.via
+	if err := c.bind(c.ctx(), person); err != nil {
+		return person, err
+	}
+	c.keepToken(c.ctx(), person, c.sealToken(w.name, person.Token))
+	person.Token = nil
+	return person, nil
+}
+
 // notProved adds to what a provider refused where trying again begins.
-func (c *call) notProved(e errand, err error) error {
+func (c *call) notProved(e errand, provider string, err error) error {
 	t := troubleOf(err)
-	c.note(c.ctx(), journal.Entry{Kind: journal.OAuth, Action: "signin", AuthResult: "denied", AuthReason: t.reason, AuthType: github, Error: err.Error()})
+	c.note(c.ctx(), journal.Entry{Kind: journal.OAuth, Action: "signin", AuthResult: "denied", AuthReason: t.reason, AuthType: provider, Error: err.Error()})
 	again := *t
 	again.back = c.self(e)
 	return &again
@@ -112,56 +128,4 @@ func (c *call) takeTrip(state string) (*trip, error) {
 			text: "For your safety it counts only where it was begun. Begin it again here.", again: true}
 	}
 	return &t, nil
-}
-
-// githubWay is a way in through GitHub: whose app, and what is asked for.
-type githubWay struct {
-	app    GitHubApp
-	via    string   // the proxy whose own app it is; empty: the environment's
-	groups []string // the organizations and teams that policies name
-}
-
-// githubFor is the way for an errand: the host's own app where it has one, else
-// the environment's. It is looked up at each request, so that a change counts
-// at once.
-func (c *call) githubFor(e errand) (githubWay, bool) {
-	host := c.hostOf(e)
-	if host != nil && host.Proxy.GitHubClientID != "" {
-		secret, err := c.opt.ProxySecret(&host.Proxy)
-		if err == nil && secret != "" {
-			app := c.opt.GitHub
-			app.ClientID, app.ClientSecret = host.Proxy.GitHubClientID, secret
-			return githubWay{app, host.Proxy.Hostname, groupsOf(host)}, true
-		}
-		c.log.ErrorContext(c.ctx(), "the GitHub app of a proxy can't be used", "proxy", host.Proxy.Hostname, "error", err)
-		return githubWay{}, false
-	}
-	return githubWay{app: c.opt.GitHub, groups: groupsOf(c.opt.World().Hosts()...)}, c.opt.GitHub.Configured()
-}
-
-func (p *Pages) github(way githubWay) provider {
-	return githubProvider{app: way.app, client: p.opt.HTTP, seal: p.sealToken}
-}
-
-// groupsOf are the organizations and teams that the policies of hosts name.
-func groupsOf(hosts ...*site.Host) []string {
-	seen := map[string]bool{}
-	var groups []string
-	add := func(names []string) {
-		for _, name := range names {
-			if key := strings.ToLower(name); name != "" && !seen[key] {
-				seen[key] = true
-				groups = append(groups, name)
-			}
-		}
-	}
-	for _, h := range hosts {
-		add(h.Proxy.AuthRequiredGroups)
-		for _, r := range h.Routes() {
-			if r.Auth != nil {
-				add(r.Auth.AllowedOrgs)
-			}
-		}
-	}
-	return groups
 }

@@ -21,7 +21,7 @@ func (s *Server) api(read reader) http.HandlerFunc {
 		}
 		s.mu.Lock()
 		g, ok := s.tokens[bearer(r)]
-		account, there := s.account(g.login)
+		account, there := s.byID(g.id)
 		s.mu.Unlock()
 		if !ok || !there {
 			problem(w, http.StatusUnauthorized, "Bad credentials")

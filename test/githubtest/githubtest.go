@@ -75,7 +75,7 @@ type Server struct {
 
 type grant struct {
 	app       App
-	login     string
+	id        int64 // of the account: tokens outlive names
 	scopes    []string
 	redirect  string
 	challenge string
@@ -177,6 +177,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) account(login string) (Account, bool) {
 	i := slices.IndexFunc(s.accounts, func(a Account) bool { return strings.EqualFold(a.Login, login) })
+	if i < 0 {
+		return Account{}, false
+	}
+	return s.accounts[i], true
+}
+
+func (s *Server) byID(id int64) (Account, bool) {
+	i := slices.IndexFunc(s.accounts, func(a Account) bool { return a.ID == id })
 	if i < 0 {
 		return Account{}, false
 	}

@@ -77,7 +77,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, app App, q url.V
 		return
 	}
 	code := secret("")[:20]
-	s.codes[code] = grant{app: app, login: account.Login, scopes: strings.FieldsFunc(q.Get("scope"), func(r rune) bool { return r == ' ' || r == ',' }),
+	s.codes[code] = grant{app: app, id: account.ID, scopes: strings.FieldsFunc(q.Get("scope"), func(r rune) bool { return r == ' ' || r == ',' }),
 		redirect: redirect, challenge: q.Get("code_challenge"), made: time.Now()}
 	back(w, r, redirect, q, url.Values{"code": {code}})
 }
