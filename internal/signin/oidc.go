@@ -30,7 +30,7 @@ const (
 	oidcPatience   = 15 * time.Second // bounds all that one sign-in asks of the provider together
 	oidcMaxBody    = 1 << 20          // bytes of one answer
 	discoveryLife  = time.Hour        // after that the document is read again
-	discoveryPause = 5 * time.Second  // after a failure
+	discoveryPause = time.Second      // after a failure
 )
 
 // oidcProvider signs people in by OpenID Connect: code, PKCE, nonce, RFC 9207.
