@@ -2,13 +2,15 @@ package edge
 
 import (
 	"encoding/json"
-	"html/template"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"gatehouse/internal/fault"
+	"gatehouse/internal/page"
 	"gatehouse/internal/site"
 )
 
@@ -45,36 +47,41 @@ func (x *exchange) forPeople() bool {
 	return false
 }
 
-var page = template.Must(template.New("error").Parse(`<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{{.Status}} {{.Title}}</title>
-<style>body{font:1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1rem;color-scheme:light dark}h1{font-size:1.4rem}small{opacity:.7}</style>
-</head><body><h1>{{.Status}} {{.Title}}</h1><p>{{.Detail}}</p>{{with .Switch}}<p>You are signed in as <b>{{$.User}}</b>. <a href="{{.}}">Use another account</a></p>{{end}}<p><small>Request {{.RequestID}}</small></p></body></html>
-`))
-
-// refused is what the page shows: the problem and, for a person whom the host's
-// lists refuse, who they are signed in as and where to become somebody else.
-type refused struct {
-	fault.Problem
-	User, Switch string
+// page shows a problem to a person; one whom the host's lists refuse sees who they
+// are signed in as and where to become somebody else.
+func (x *exchange) page(p fault.Problem) {
+	n := page.Notice{Title: headline(p), Text: sentence(p.Detail), Code: strconv.Itoa(p.Status) + " " + p.Title, Host: x.visit.Name, RequestID: p.RequestID}
+	if d := &x.visit.Verdict; d.ByCookie && d.Outcome == site.Forbid && d.Principal != nil && d.Error == "access_denied" {
+		n.User = d.Principal.User
+		n.Link = &page.Link{Address: site.PagesPrefix + "start?switch=1&return=" + url.QueryEscape(x.r.URL.RequestURI()), Text: "Use another account"}
+	}
+	if err := n.Write(x.w, x.r, p.Status); err != nil {
+		p.WriteTo(x.w)
+	}
 }
 
-func (x *exchange) page(p fault.Problem) {
-	var b strings.Builder
-	shown := refused{Problem: p}
-	if d := &x.visit.Verdict; d.ByCookie && d.Outcome == site.Forbid && d.Principal != nil && d.Error == "access_denied" {
-		shown.User, shown.Switch = d.Principal.User, site.PagesPrefix+"start?switch=1&return="+url.QueryEscape(x.r.URL.RequestURI())
+// headline is what happened, in the words of people who visit.
+func headline(p fault.Problem) string {
+	switch p.Status {
+	case http.StatusForbidden:
+		return "You have no access here"
+	case http.StatusNotFound:
+		return "There is nothing here"
+	case http.StatusTooManyRequests:
+		return "One moment, please"
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return "This page can't be shown now"
 	}
-	if err := page.Execute(&b, shown); err != nil {
-		p.WriteTo(x.w)
-		return
+	return p.Title
+}
+
+// sentence makes a detail one: a capital letter, a full stop.
+func sentence(s string) string {
+	first, size := utf8.DecodeRuneInString(s)
+	if size == 0 {
+		return ""
 	}
-	h := x.w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	x.write(p.Status, b.String())
+	return string(unicode.ToUpper(first)) + strings.TrimSuffix(s[size:], ".") + "."
 }
 
 func (x *exchange) write(status int, body string) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"gatehouse/internal/fault"
+	"gatehouse/internal/page"
 	"gatehouse/internal/site"
 )
 
@@ -28,7 +29,7 @@ func (s *Server) authorize(ctx context.Context, r *request) error {
 			r.tellProgram(refusal)
 			return nil
 		}
-		writeErrorPage(r.w, refusal)
+		s.stopped(r, refusal)
 		return nil
 	}
 	if err == nil && (!c.may(grantCode) || !slices.Contains(grantTypes(r.place.host), grantCode)) {
@@ -211,28 +212,25 @@ func redirect(w http.ResponseWriter, location string) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// errorPage is what a person sees when the answer can't go to the program.
-var errorPage = template.Must(template.New("error").Parse(`<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Sign-in stopped</title><style>body{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1rem;color-scheme:light dark}</style></head>
-<body><h1>Sign-in stopped</h1><p>{{.Description}}.</p><p><small>{{.Code}}</small></p></body></html>
-`))
-
 // signInPage sends a browser on that comes by way of another proxy.
 var signInPage = template.Must(template.New("signin").Parse(`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Sign in</title></head><body><p><a href="{{.}}">Sign in</a></p></body></html>
 `))
 
-func writeErrorPage(w http.ResponseWriter, e *Error) {
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cache-Control", "no-store")
-	w.WriteHeader(e.Status)
-	_ = errorPage.Execute(w, e) // the browser is gone: nobody is left to tell
+// stopped is what a person sees when the answer can't go to the program.
+func (s *Server) stopped(r *request, e *Error) {
+	n := page.Notice{Title: "This sign-in can't go on", Text: sentence(e.Description), Code: e.Code, Host: r.place.name}
+	if v := site.VisitFrom(r.Context()); v != nil {
+		n.RequestID = v.RequestID
+	}
+	if err := n.Write(r.w, r.Request, e.Status); err != nil {
+		s.log.ErrorContext(r.Context(), "a page could not be made", "error", err)
+		http.Error(r.w, e.Description, e.Status)
+	}
 }
+
+// sentence ends a description that has no full stop.
+func sentence(s string) string { return strings.TrimSuffix(s, ".") + "." }
 
 // clip cuts text from outside to n bytes of printable ASCII.
 func clip(s string, n int) string {

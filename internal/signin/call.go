@@ -16,6 +16,7 @@ import (
 	"gatehouse/internal/fault"
 	"gatehouse/internal/journal"
 	"gatehouse/internal/oauth"
+	"gatehouse/internal/page"
 	"gatehouse/internal/site"
 )
 
@@ -69,7 +70,7 @@ func (c *call) form() string {
 }
 
 // posted checks what every POST must bring, then does it.
-func (c *call) posted(pg page) error {
+func (c *call) posted(pg route) error {
 	if pg.limited {
 		if err := c.guessed(nil); err != nil {
 			return err
@@ -129,7 +130,7 @@ func (c *call) show(status int, t *template.Template, v view) error {
 	if v.Form == "" {
 		v.Form = c.form()
 	}
-	return write(c.w, c.r, status, t, v)
+	return page.Write(c.w, c.r, status, t, v)
 }
 
 // message is a page of a few words.

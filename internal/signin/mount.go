@@ -10,8 +10,8 @@ import (
 	"gatehouse/internal/site"
 )
 
-// page is one address: what GET shows and what POST does. A nil handler is 405.
-type page struct {
+// route is one address: what GET shows and what POST does. A nil handler is 405.
+type route struct {
 	get, post func(*call) error
 	stale     func(*call) error // what a POST with an old form gets; nil: the page that says so
 	limited   bool              // each POST counts as an attempt to sign in
@@ -20,8 +20,8 @@ type page struct {
 // mount is every address of this package. Those under /.gatehouse stand on each
 // protected host, the others on the sign-in host, or, where that can't be
 // reached, under /.gatehouse of the host itself.
-func (p *Pages) mount() map[string]page {
-	return map[string]page{
+func (p *Pages) mount() map[string]route {
+	return map[string]route{
 		"/.gatehouse/start":    {get: p.start},
 		"/.gatehouse/callback": {get: p.arrive},
 		"/.gatehouse/logout":   {get: p.askHostLogout, post: p.hostLogout},
@@ -90,7 +90,7 @@ func (p *Pages) showHome(c *call) error {
 	return nil
 }
 
-func allowed(pg page) string {
+func allowed(pg route) string {
 	var methods []string
 	if pg.get != nil {
 		methods = append(methods, http.MethodGet, http.MethodHead)
@@ -103,7 +103,7 @@ func allowed(pg page) string {
 
 // find is the page for c's path. elsewhere is set when the same address stands
 // on the sign-in host, or under another path here.
-func (p *Pages) find(c *call) (pg page, elsewhere string, found bool) {
+func (p *Pages) find(c *call) (pg route, elsewhere string, found bool) {
 	path := c.v.Path.Clean
 	rest, below := strings.CutPrefix(path, "/.gatehouse")
 	if below && c.at != "" {
@@ -120,7 +120,7 @@ func (p *Pages) find(c *call) (pg page, elsewhere string, found bool) {
 	case path == "/device" || path == "/callback":
 		return pg, withQuery(c.pagesOrigin()+c.at+path, c.r.URL.RawQuery), true
 	}
-	return page{}, "", false
+	return route{}, "", false
 }
 
 func withQuery(address, query string) string {

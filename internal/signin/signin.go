@@ -59,7 +59,7 @@ type Pages struct {
 	asking  singleflight.Group // people who are read again at their provider, by the name of their token
 	quiet   quiet
 	now     func() time.Time
-	routes  map[string]page
+	routes  map[string]route
 }
 
 // New makes the pages. It starts nothing and reads nothing.
