@@ -219,7 +219,7 @@ var signInPage = template.Must(template.New("signin").Parse(`<!doctype html>
 
 // stopped is what a person sees when the answer can't go to the program.
 func (s *Server) stopped(r *request, e *Error) {
-	n := page.Notice{Title: "This sign-in can't go on", Text: sentence(e.Description), Code: e.Code, Host: r.place.name}
+	n := page.Notice{Title: "This sign-in can't go on", Text: sentence(e.Description) + " Nothing was shared; you can close this page.", Code: e.Code, Host: r.place.name}
 	if v := site.VisitFrom(r.Context()); v != nil {
 		n.RequestID = v.RequestID
 	}

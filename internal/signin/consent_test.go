@@ -78,7 +78,7 @@ func TestSignInPageNamesApplicationReturnHostAndResource(t *testing.T) {
 	h := newHouse(t)
 	h.account("alice", password, "admin", "user", "mcp")
 	b, authorize := h.application("mcp")
-	b.open(authorize).sees(200, "Sign in", "Nice Client", "its name is not verified", "client.example", h.origin("app.localhost"))
+	b.open(authorize).sees(200, "Sign in", "Nice Client", "its name is not verified", "client.example", "Opens app.localhost")
 	b.press("Sign in", "name", "alice", "password", password)
 	b.sees(200, "Allow Nice Client?", "client.example", "Use the tools of app.localhost", "Signed in as local:alice")
 	got := b.press("Allow").answer()

@@ -153,7 +153,7 @@ type purpose struct {
 func (c *call) purposeOf(e errand) *purpose {
 	switch {
 	case e.start != nil:
-		return &purpose{Redirect: hostPort(e.start.Origin), Resource: e.start.Origin}
+		return &purpose{Resource: plain(e.start.Origin)} // where they return to is what it opens
 	case e.pending != nil:
 		return purposeOf(e.pending)
 	}
@@ -165,7 +165,7 @@ func purposeOf(p *oauth.Pending) *purpose {
 	if to != "" && p.Known != "url" {
 		to += called(p.Program)
 	}
-	return &purpose{Client: clientName(p), Known: knownAs(p), Redirect: to, Resource: p.Resource}
+	return &purpose{Client: clientName(p), Known: knownAs(p), Redirect: to, Resource: plain(p.Resource)}
 }
 
 // clientName is the name that a client gave itself, else its id.
@@ -241,6 +241,9 @@ func asciiHost(u *url.URL) string {
 	}
 	return name
 }
+
+// plain is a resource without the scheme that people expect.
+func plain(resource string) string { return strings.TrimPrefix(resource, "https://") }
 
 func hostPort(origin string) string {
 	u, err := url.Parse(origin)
