@@ -1,8 +1,11 @@
 package test
 
 import (
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -96,23 +99,83 @@ func TestGitHubTroubleBecomesAPage(t *testing.T) {
 	}
 }
 
+// TestOwnGitHubAppOfAHost: people come in by the app that the host has now, for
+// that host alone; its secret is shown and stored nowhere.
+func TestOwnGitHubAppOfAHost(t *testing.T) {
+	s, github := withGitHub(t)
+	github.As("octocat")
+	const first, second = "the-first-secret-of-the-wiki", "the-second-secret-of-the-wiki"
+	callback := s.url("auth.localhost", "/callback")
+	github.Register(githubtest.App{ClientID: "Iv1.wiki", ClientSecret: first, Callback: callback})
+	s.local("proxy", "create", "wiki.localhost", mirror(t).URL, "--auth", "--mode", "redirect", "--allow", "octocat")
+	var shown strings.Builder
+	set := func(secret string) {
+		out, errs, code := s.cliIn(secret, "--local", "proxy", "github", "set", "wiki.localhost", "--client-id", "Iv1.wiki")
+		if shown.WriteString(out + errs); code != 0 {
+			t.Fatalf("exit %d: %s%s", code, out, errs)
+		}
+	}
+	set(first)
+	p := s.person()
+	if page := p.by(s.url("wiki.localhost", "/"), "github"); !strings.Contains(page.Body, "octocat") || github.Asked()[0].Get("client_id") != "Iv1.wiki" {
+		t.Fatalf("%d %s\n%v", page.StatusCode, page.Body, github.Asked())
+	}
+	if page := p.follow(s.url("app.localhost", "/")); !strings.Contains(page.Body, "Continue with GitHub") {
+		t.Errorf("the sign-in counts on another host: %d %s", page.StatusCode, page.Body)
+	}
+	github.Register(githubtest.App{ClientID: "Iv1.wiki", ClientSecret: second, Callback: callback})
+	if page := s.person().by(s.url("wiki.localhost", "/"), "github"); page.StatusCode != http.StatusBadGateway || !strings.Contains(page.Body, "does not accept this installation") {
+		t.Errorf("with the old secret: %d %s", page.StatusCode, page.Body)
+	}
+	set(second) // counts at once
+	if page := s.person().by(s.url("wiki.localhost", "/"), "github"); !strings.Contains(page.Body, "the backend saw") {
+		t.Errorf("with the new secret: %d %s", page.StatusCode, page.Body)
+	}
+	shown.WriteString(s.local("proxy", "github", "show", "wiki.localhost") + s.local("proxy", "show", "wiki.localhost") + s.local("--format", "json", "proxy", "list") + s.local("proxy", "github", "list") + s.said())
+	if err := filepath.WalkDir(filepath.Join(s.dir, "data"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		shown.Write(b)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if text := shown.String(); strings.Contains(text, first) || strings.Contains(text, second) || !strings.Contains(text, "Iv1.wiki") {
+		t.Error("a secret is shown, logged or stored readably, or the search found nothing at all")
+	}
+	s.local("proxy", "github", "clear", "wiki.localhost", "--force")
+	s.person().by(s.url("wiki.localhost", "/"), "github")
+	if asked := github.Asked(); asked[len(asked)-1].Get("client_id") != "Iv1.gatehouse" {
+		t.Errorf("after the clearing GitHub was asked with %v", asked[len(asked)-1])
+	}
+}
+
 // byGitHub opens a path of app.localhost and signs in by GitHub, whose button is
 // pressed by the stand-in.
 func (p *person) byGitHub(path string) answer {
 	p.s.t.Helper()
-	page := p.follow(p.s.url("app.localhost", path))
+	return p.by(p.s.url("app.localhost", path), "github")
+}
+
+// by opens an address, goes to the provider whose button is on the sign-in page,
+// and where that leads.
+func (p *person) by(address, provider string) answer {
+	p.s.t.Helper()
+	page := p.follow(address)
 	for _, form := range formTag.FindAllString(page.Body, -1) {
-		if !strings.Contains(form, `value="github"`) {
+		if !strings.Contains(form, `value="`+provider+`"`) {
 			continue
 		}
 		page.Body = form
-		gone := p.submit(page, "/signin", map[string][]string{"provider": {"github"}})
+		gone := p.submit(page, "/signin", map[string][]string{"provider": {provider}})
 		next, err := gone.Location()
 		if err != nil {
-			p.s.t.Fatalf("the button led nowhere: %d\n%s", gone.StatusCode, gone.Body)
+			return gone
 		}
 		return p.follow(next.String())
 	}
-	p.s.t.Fatalf("no button for GitHub on %s:\n%s", page.Request.URL, page.Body)
+	p.s.t.Fatalf("no button for %s on %s:\n%s", provider, page.Request.URL, page.Body)
 	return answer{}
 }

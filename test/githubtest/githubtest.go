@@ -11,6 +11,7 @@ package githubtest
 
 import (
 	"crypto/rand"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -50,6 +51,8 @@ type Team struct{ Org, Slug string }
 type Failure struct {
 	Status int           // answer with this status
 	Body   string        // and this body
+	Header http.Header   // and these headers besides
+	After  int           // behave for so many requests first
 	Delay  time.Duration // wait before answering, or until the client goes away
 	Drop   bool          // close the connection without an answer
 }
@@ -152,9 +155,7 @@ func (s *Server) Asked() []url.Values {
 }
 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	f := s.failures[strings.TrimPrefix(r.URL.Path, "/api/v3")]
-	s.mu.Unlock()
+	f := s.failure(strings.TrimPrefix(r.URL.Path, "/api/v3"))
 	if f.Delay > 0 {
 		_ = r.ParseForm() // a server learns that the client went away only once it has read the body
 		select {
@@ -168,11 +169,25 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	case f.Status != 0:
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		maps.Copy(w.Header(), f.Header)
 		w.WriteHeader(f.Status)
 		_, _ = w.Write([]byte(f.Body))
 	default:
 		s.mux.ServeHTTP(w, r)
 	}
+}
+
+// failure is how the endpoint at path misbehaves this time.
+func (s *Server) failure(path string) Failure {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.failures[path]
+	if f.After > 0 {
+		f.After--
+		s.failures[path] = f
+		return Failure{}
+	}
+	return f
 }
 
 func (s *Server) account(login string) (Account, bool) {
