@@ -86,12 +86,12 @@ func (a *app) userUpdate() *cobra.Command {
 	return c
 }
 
-// oauthGitHub is about GitHub logins that lists name.
+// oauthGitHub is about GitHub logins, and names at the OpenID provider, that lists hold.
 func (a *app) oauthGitHub() *cobra.Command {
-	view := render.View{List: "items", Empty: "No listed GitHub login has signed in yet.", Columns: []render.Column{
+	view := render.View{List: "items", Empty: "Nobody whom a list names has signed in by GitHub or the OpenID provider yet.", Columns: []render.Column{
 		{Title: "LOGIN", Field: "login"}, {Title: "ACCOUNT", Field: "subject"}, {Title: "SINCE", Field: "at", As: render.When},
 	}}
-	return a.group("github-login", "Listed GitHub logins, each bound to the account that signed in under it first",
+	return a.group("github-login", "Listed GitHub logins and names at the OpenID provider, each bound to the account that signed in under it first",
 		a.listing("List the bound logins", "oauth github-login list", "list_github_logins", view),
 		a.remove(removal{use: "release LOGIN", short: "Let another account have a listed login", example: "oauth github-login release octocat",
 			question: "let the next account that signs in under this login have it, and what the lists give to it?", said: "is released",

@@ -49,7 +49,7 @@ func (a *app) protect() *cobra.Command {
 
 func (p *protectArgs) bind(f *pflag.FlagSet) {
 	f.Var(&modeFlag{&p.Mode}, "mode", "redirect: browsers sign in, everything else gets 401; forward: always 401; passthrough: requests without credential pass")
-	f.StringArrayVar(&p.Allow, "allow", nil, "person who may in (GitHub login, local:NAME, or * for anyone signed in) and gets the scope user of this host, with --mcp also mcp; repeatable")
+	f.StringArrayVar(&p.Allow, "allow", nil, "person who may in (GitHub login, oidc:ADDRESS, local:NAME, or * for anyone signed in) and gets the scope user of this host, with --mcp also mcp; repeatable")
 	f.StringArrayVar(&p.Exclude, "exclude", nil, "path that needs no sign-in, with everything below it; repeatable")
 	f.StringVar(&p.ResourceEndpoint, "resource-endpoint", "", "path of the resource that tokens are for (default /, with --mcp /mcp)")
 	f.BoolVar(&p.MCP, "mcp", false, "the target is an MCP server")

@@ -18,9 +18,9 @@ func (a *app) proxyAuth() *cobra.Command {
 // bindAccess are the settings of who may in.
 func bindAccess(f *fields) {
 	f.word("mode", "auth_mode", "what those without a credential get", modes()...)
-	f.list("allow", "auth_required_users", "person who may in: GitHub login, local:NAME, or * for anyone signed in")
+	f.list("allow", "auth_required_users", "person who may in: GitHub login, oidc:ADDRESS, local:NAME, or * for anyone signed in")
 	f.list("allow-email", "auth_required_emails", "verified e-mail addresses that may in, like *@example.com")
-	f.list("allow-group", "auth_required_groups", "GitHub org or org/team whose members may in")
+	f.list("allow-group", "auth_required_groups", "GitHub org or org/team, or oidc:GROUP, whose members may in")
 	f.list("exclude", "auth_excluded_paths", "path that needs no sign-in, with everything below it")
 	f.text("auth-proxy", "auth_proxy", "host whose authorization server is used instead of the own")
 }

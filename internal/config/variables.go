@@ -153,7 +153,7 @@ func proxyVars() []variable {
 func signinVars() []variable {
 	return []variable{
 		define("GITHUB_CLIENT_ID", "", text(255), func(c *Config) *string { return &c.GitHub.ClientID },
-			"The global GitHub OAuth App; together with GITHUB_CLIENT_SECRET.").orElse("none: people sign in by local accounts"),
+			"The global GitHub OAuth App; together with GITHUB_CLIENT_SECRET.").orElse("none"),
 		define("GITHUB_CLIENT_SECRET", "", secretText(), func(c *Config) *Secret { return &c.GitHub.ClientSecret },
 			"Its secret.").secret(),
 		define("GITHUB_URL", "https://github.com", webURL(), func(c *Config) *string { return &c.GitHub.URL },

@@ -7,8 +7,9 @@ import (
 	"gatehouse/internal/signin"
 )
 
-// Logins are the GitHub logins that lists name, each bound to the account that
-// signed in under it first; package signin has them.
+// Logins are the GitHub logins, and the names at the OpenID provider, that lists
+// hold, each bound to the account that signed in under it first; package signin
+// has them.
 type Logins interface {
 	Bindings(ctx context.Context) ([]signin.Binding, error)
 	Release(ctx context.Context, login string) error
@@ -16,7 +17,7 @@ type Logins interface {
 
 // LoginName is the argument of what concerns one bound login.
 type LoginName struct {
-	Login string `json:"login" required:"true" jsonschema:"the login at GitHub"`
+	Login string `json:"login" required:"true" jsonschema:"the login at GitHub, or the name at the OpenID provider: oidc:alice@example.com"`
 }
 
 // ListLogins answers the bound logins in name order.

@@ -31,6 +31,8 @@ const (
 	oidcMaxBody    = 1 << 20          // bytes of one answer
 	discoveryLife  = time.Hour        // after that the document is read again
 	discoveryPause = time.Second      // after a failure
+
+	discoveryPatience = 5 * time.Second // others wait for the same document meanwhile
 )
 
 // oidcProvider signs people in by OpenID Connect: code, PKCE, nonce, RFC 9207.
@@ -85,7 +87,9 @@ func (o *oidcProvider) discover(ctx context.Context) (*discovered, error) {
 	case now.Before(o.pause):
 		return o.known, o.failed
 	}
-	found, err := o.read(ctx)
+	reading, cancel := context.WithTimeout(ctx, discoveryPatience)
+	defer cancel()
+	found, err := o.read(reading)
 	if err == nil {
 		o.known, o.until, o.failed = found, now.Add(discoveryLife), nil
 		return found, nil

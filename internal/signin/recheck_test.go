@@ -30,10 +30,15 @@ func (l *later) setting() setting {
 // and answers its first refresh token.
 func (h *house) connected(button string) (b *browser, client, refresh string) {
 	h.t.Helper()
+	return h.connectedBy(func(b *browser) { b.press(button) })
+}
+
+func (h *house) connectedBy(signIn func(*browser)) (b *browser, client, refresh string) {
+	h.t.Helper()
 	b = h.browser()
 	b.stop = func(u *url.URL) bool { return u.Hostname() == "client.example" }
 	client = b.register(h.origin("app.localhost"), "Nice Client", clientRedirect)
-	b.open(authorizeURL(h.origin("app.localhost"), client, clientRedirect, "reports")).press(button)
+	signIn(b.open(authorizeURL(h.origin("app.localhost"), client, clientRedirect, "reports")))
 	got := b.press("Allow").answer()
 	answer := b.redeem(h.origin("app.localhost"), client, got.Get("code"), clientRedirect)
 	refresh, _ = answer["refresh_token"].(string)
