@@ -2,6 +2,7 @@ package signin
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -94,6 +95,9 @@ func (p *Pages) stillTheirs(ctx context.Context, person oauth.Person) error {
 }
 
 func (c *call) bindFirst(ctx context.Context, name string, person oauth.Person) error {
+	if err := c.endOthers(ctx, person); err != nil {
+		return err
+	}
 	b := Binding{Login: person.User, Subject: person.Subject, At: time.Now()}
 	if _, err := c.bound.Create(ctx, name, b, 0); err != nil {
 		return err
@@ -101,6 +105,33 @@ func (c *call) bindFirst(ctx context.Context, name string, person oauth.Person) 
 	c.note(ctx, journal.Entry{Kind: journal.Audit, Action: "bind_" + person.Provider + "_login", Door: "browser", User: person.User, Object: person.User,
 		After: person.Subject, Message: "the name " + person.User + " now means the account " + person.Subject})
 	return nil
+}
+
+// endOthers ends what other accounts began under a name before it was bound: they
+// may have given it up, and lists mean its new owner.
+func (c *call) endOthers(ctx context.Context, person oauth.Person) error {
+	other := func(p oauth.Person) bool {
+		return strings.EqualFold(p.User, person.User) && p.Subject != person.Subject
+	}
+	sessions, err := c.oauth.Sessions(ctx, "")
+	if err != nil {
+		return err
+	}
+	grants, err := c.oauth.Grants(ctx, "")
+	if err != nil {
+		return err
+	}
+	for _, s := range sessions {
+		if other(s.Person) {
+			err = errors.Join(err, c.oauth.EndSession(ctx, s.ID))
+		}
+	}
+	for _, g := range grants {
+		if other(g.Person) {
+			err = errors.Join(err, c.oauth.EndGrant(ctx, g.ID))
+		}
+	}
+	return err
 }
 
 // listed reports whether some list names login: the default ones, or those of

@@ -106,6 +106,10 @@ func (c *call) handOver(e errand, person oauth.Person, sessionID string) error {
 	if host == nil || s.Origin != c.opt.World().Origins.Of(s.Name, strings.HasPrefix(s.Origin, "https:")) {
 		return &trouble{status: http.StatusNotFound, reason: "host_gone", title: "There is no such host any more", text: s.Name + " was served here a moment ago and is not now."}
 	}
+	person, err := c.asOf(person, host)
+	if err != nil {
+		return err
+	}
 	if ok, reason := c.oauth.Permitted(host, person); !ok {
 		return c.notPermitted(e, host, person, reason)
 	}

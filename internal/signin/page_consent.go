@@ -76,7 +76,8 @@ func (c *call) requested(handle string) (e errand, person *oauth.Person, err err
 		redirect(c.w, c.self(e))
 		return e, nil, nil
 	}
-	return e, &s.Person, nil
+	now, err := c.asOf(s.Person, c.hostOf(e))
+	return e, &now, err
 }
 
 // decide is POST /consent.

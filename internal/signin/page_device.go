@@ -100,29 +100,37 @@ func (c *call) confirm(request string, s *oauth.Session) error {
 		return err
 	}
 	e := errand{next: c.at + "/device", field: field{fieldNext, c.at + "/device"}, pending: &a.Pending}
-	if ok, reason := c.oauth.Permitted(host, s.Person); !ok {
-		return c.notPermitted(e, host, s.Person, reason)
+	person, err := c.asOf(s.Person, host)
+	if err != nil {
+		return err
 	}
-	granted := c.oauth.GrantedScopes(host, s.Person, a.Pending.Scopes)
+	if ok, reason := c.oauth.Permitted(host, person); !ok {
+		return c.notPermitted(e, host, person, reason)
+	}
+	granted := c.oauth.GrantedScopes(host, person, a.Pending.Scopes)
 	if len(granted) == 0 {
-		return c.notPermitted(e, host, s.Person, reasonNoScope)
+		return c.notPermitted(e, host, person, reasonNoScope)
 	}
 	body := consentOf(a.Pending, host, granted)
 	body.Handle, body.Purpose.Place, body.Purpose.Program = request, a.Pending.Address, clip(a.Pending.UserAgent)
-	return c.show(http.StatusOK, pageConfirm, view{Title: "Connect " + body.Client, Who: s.Person.User, Self: c.self(e), Data: body})
+	return c.show(http.StatusOK, pageConfirm, view{Title: "Connect " + body.Client, Who: person.User, Self: c.self(e), Data: body})
 }
 
 func (c *call) answerDevice(request string, s *oauth.Session) error {
-	a, _, err := c.openAsking(request, s)
+	a, host, err := c.openAsking(request, s)
+	if err != nil {
+		return err
+	}
+	person, err := c.asOf(s.Person, host)
 	if err != nil {
 		return err
 	}
 	answer := "allowed"
 	switch c.value("answer") {
 	case "allow":
-		err = c.oauth.ApproveDevice(c.ctx(), a.Pending.Device, s.Person, a.Pending.Scopes)
+		err = c.oauth.ApproveDevice(c.ctx(), a.Pending.Device, person, a.Pending.Scopes)
 	case "limited":
-		err = c.oauth.ApproveDevice(c.ctx(), a.Pending.Device, s.Person, withoutAdmin(a.Pending.Scopes))
+		err = c.oauth.ApproveDevice(c.ctx(), a.Pending.Device, person, withoutAdmin(a.Pending.Scopes))
 	case "deny":
 		answer, err = "denied", c.oauth.RefuseDevice(c.ctx(), a.Pending.Device)
 	default:

@@ -171,6 +171,37 @@ func TestProviderThatDoesNotAnswerIsLeftAloneForAWhile(t *testing.T) {
 	}
 }
 
+// TestSessionKnowsTheGroupsOfToday: who has been signed in for long is read again
+// before a host with a rule about groups lets them in, or keeps them out.
+func TestSessionKnowsTheGroupsOfToday(t *testing.T) {
+	var clock later
+	h, gh := hub(t, byGroup("acme"), clock.setting(), withProxy("other.localhost", func(p *site.Proxy) { p.AuthRequiredUsers, p.AuthRequiredGroups = []string{}, []string{"acme"} }))
+	b := h.browser().open(h.origin("app.localhost")+"/").press("Continue with GitHub").sees(200, "for octocat")
+	clock.add(2 * time.Hour)
+	b.open(h.origin("other.localhost")+"/").sees(200, "backend of other.localhost at / for octocat")
+	left := octocat
+	left.Orgs = nil
+	gh.Add(left)
+	b.open(h.origin("other.localhost") + "/.gatehouse/logout").press("Sign out")
+	b.open(h.origin("other.localhost")+"/").sees(403, "No access to other.localhost", "You are signed in as octocat")
+}
+
+// TestNewOwnerOfANameEndsWhatTheOldOneBegan: sessions carry names for days.
+func TestNewOwnerOfANameEndsWhatTheOldOneBegan(t *testing.T) {
+	h, gh := hub(t, withProxy("app.localhost", func(p *site.Proxy) { p.AuthRequiredUsers = []string{"*"} }))
+	gh.Add(githubtest.Account{ID: 70, Login: "wanderer"})
+	gh.As("wanderer")
+	old := h.browser().open(h.origin("app.localhost")+"/").press("Continue with GitHub").sees(200, "for wanderer")
+	gh.Add(githubtest.Account{ID: 70, Login: "settler"})
+	gh.Add(githubtest.Account{ID: 71, Login: "wanderer"})
+	h.change("app.localhost", func(p *site.Proxy) { p.AuthRequiredUsers = []string{"wanderer"} })
+	first := h.browser().open(h.origin("app.localhost")+"/").press("Continue with GitHub").sees(200, "for wanderer")
+	old.open(h.origin("app.localhost")+"/").sees(200, "Sign in", "Continue with GitHub")
+	first.open(h.origin("app.localhost")+"/").sees(200, "for wanderer")
+	h.browser().open(h.origin("app.localhost")+"/").press("Continue with GitHub").sees(200, "for wanderer") // a second sign-in ends nothing
+	first.open(h.origin("app.localhost")+"/").sees(200, "for wanderer")
+}
+
 // TestRenamedAccountKeepsItsGrantAndLeavesItsName: the number is the identity. A
 // name that its owner gave up carries no rights that a list gives to the next one.
 func TestRenamedAccountKeepsItsGrantAndLeavesItsName(t *testing.T) {

@@ -53,6 +53,14 @@ func (p *Pages) Recheck(ctx context.Context, person oauth.Person, _ *site.Host) 
 	return person, p.stillTheirs(ctx, person)
 }
 
+// asOf is person as they have to be known where a host has rules about groups.
+func (c *call) asOf(person oauth.Person, host *site.Host) (oauth.Person, error) {
+	if host == nil || len(groupsOf(host)) == 0 {
+		return person, nil
+	}
+	return c.Recheck(c.ctx(), person, host)
+}
+
 // askAgain is person as the provider describes them now, or as they were where
 // it can't be asked.
 func (p *Pages) askAgain(ctx context.Context, person oauth.Person) (oauth.Person, error) {
