@@ -2,6 +2,7 @@ package signin
 
 import (
 	"context"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -116,6 +117,12 @@ func TestGuessesAtStatesAndTicketsAreBounded(t *testing.T) {
 			b.open(h.origin("app.localhost")+"/.gatehouse/callback?ticket=guess").sees(400, "used already")
 		}
 	}
-	b.open(h.origin("auth.localhost")+"/callback?state=guess").sees(429, "too many attempts")
-	b.open(h.origin("app.localhost")+"/.gatehouse/callback?ticket=guess").sees(429, "too many attempts")
+	for _, guess := range []string{h.origin("auth.localhost") + "/callback?state=guess", h.origin("app.localhost") + "/.gatehouse/callback?ticket=guess"} {
+		for range perAddress { // a slow machine is given a further attempt each second
+			if b.open(guess); b.status == http.StatusTooManyRequests {
+				break
+			}
+		}
+		b.sees(429, "too many attempts")
+	}
 }

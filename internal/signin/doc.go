@@ -3,8 +3,9 @@
 // logout), the few addresses under /.gatehouse on every protected host that
 // hand a session over, and the ways in which somebody proves who they are.
 //
-// Each way is one file behind the provider interface: local.go (argon2id) and
-// github.go (the OAuth App web flow with PKCE). The protocol side, grants, codes
+// Each way is one file behind the provider interface: local.go (argon2id),
+// github.go (the OAuth App web flow with PKCE) and oidc.go (OpenID Connect). How
+// the pages look is package page's. The protocol side, grants, codes
 // and the sessions themselves belong to package oauth; this package asks it for
 // the pending request and tells it who approved.
 //

@@ -104,7 +104,7 @@ func newHouse(t *testing.T, settings ...setting) *house {
 	app.TargetURL, app.AuthEnabled, app.AuthMode, app.ResourceEndpoint = "http://127.0.0.1:1", true, site.ModeRedirect, "/"
 	proxies := []site.Proxy{site.Localhost(), site.SignInProxy("auth.localhost"), app}
 	world := func() *site.World { return h.world.Load() }
-	oo := oauth.Options{KV: kv, Sealer: sealer, World: world, Recorder: h.events,
+	oo := oauth.Options{KV: kv, Sealer: sealer, World: world, Recorder: h.events, ImportKey: rsaKeys()[0],
 		Recheck: func(ctx context.Context, p oauth.Person, host *site.Host) (oauth.Person, error) {
 			return h.pages.Recheck(ctx, p, host)
 		}}
