@@ -200,7 +200,7 @@ func (o *oidcProvider) Finish(ctx context.Context, a attempt, answer url.Values)
 	if code := answer.Get("error"); code != "" {
 		return oauth.Person{}, o.refused(code)
 	}
-	if answer.Get("code") == "" {
+	if answer.Get("code") == "" || a.Nonce == "" {
 		return oauth.Person{}, malformed(o.label(), errors.New("neither code nor error came back"))
 	}
 	token, err := at.config.Exchange(gooidc.ClientContext(ctx, o.client), answer.Get("code"),
