@@ -109,22 +109,23 @@ func TestPagesForPeopleRefuseFrames(t *testing.T) {
 	b.shows(s.url("app.localhost", "/"), "the frame is below")
 	tried := b.requests()
 	b.goTo(s.url("app.localhost", "/again"))
-	s.await(15*time.Second, "all frames refused", func() bool { return tried.blockedByPolicy() == 5 })
+	s.await(15*time.Second, "refusal of all five frames", func() bool { return tried.refused() == 5 })
 	b.goTo(home + "/consent?request=" + url.QueryEscape(handle))
 	b.shows(home+"/consent", "Allow attack?") // by itself it shows, still unanswered
 }
 
 // requests are what a browser tried to load.
 type requests struct {
-	mu      sync.Mutex
+	mu      sync.Mutex // guards all below
 	tried   []string
-	blocked int
+	by      map[network.RequestID]string
+	blocked map[string]bool // addresses that a policy of theirs kept from being shown
 }
 
 // requests notes from now on what the browser tries to load.
 func (b *browser) requests() *requests {
 	b.t.Helper()
-	r := &requests{}
+	r := &requests{by: map[network.RequestID]string{}, blocked: map[string]bool{}}
 	b.header("X-Test", "1") // switches the network domain on
 	if err := chromedp.Listen(b.ctx, r.note); err != nil {
 		b.t.Fatal(err)
@@ -138,17 +139,20 @@ func (r *requests) note(ev any) {
 	switch e := ev.(type) {
 	case *network.EventRequestWillBeSent:
 		r.tried = append(r.tried, e.Request.URL)
+		r.by[e.RequestID] = e.Request.URL
 	case *network.EventLoadingFailed:
 		if strings.Contains(e.ErrorText, "BLOCKED_BY_RESPONSE") || strings.Contains(string(e.BlockedReason), "csp") {
-			r.blocked++
+			r.blocked[r.by[e.RequestID]] = true
 		}
 	}
 }
 
-func (r *requests) blockedByPolicy() int {
+// refused is how many addresses were kept from being shown.
+func (r *requests) refused() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.blocked
+	delete(r.blocked, "") // asked for before anybody looked
+	return len(r.blocked)
 }
 
 // code is what was brought to an address; empty when the browser did not try it.
