@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -46,6 +47,11 @@ func (b *blacklist) any(kind, id string) bool {
 	defer b.mu.RUnlock()
 	_, ok := b.all[kind+":"+id]
 	return ok
+}
+
+// anyOf reports whether one of several of this kind was revoked, ever.
+func (b *blacklist) anyOf(kind string, ids []string) bool {
+	return slices.ContainsFunc(ids, func(id string) bool { return b.any(kind, id) })
 }
 
 // since reports whether what was made at the time given was revoked afterwards.

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -24,7 +25,10 @@ type claims struct {
 	Name     string           `json:"name,omitempty"`
 	Groups   []string         `json:"groups,omitempty"`
 	GrantID  string           `json:"grant_id,omitempty"`
+	From     []string         `json:"exchanged_from,omitempty"` // jti of the tokens that this one was exchanged for
 }
+
+func (c *claims) scopes() []string { return strings.Fields(c.Scope) }
 
 // The claims as golang-jwt asks for them.
 func (c *claims) GetExpirationTime() (*jwt.NumericDate, error) { return date(c.Expires), nil }

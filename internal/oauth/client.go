@@ -10,9 +10,11 @@ import (
 
 // Grant types, as clients name them.
 const (
-	grantCode    = "authorization_code"
-	grantRefresh = "refresh_token"
-	grantDevice  = "urn:ietf:params:oauth:grant-type:device_code"
+	grantCode     = "authorization_code"
+	grantRefresh  = "refresh_token"
+	grantDevice   = "urn:ietf:params:oauth:grant-type:device_code"
+	grantClient   = "client_credentials" // for clients that an administrator made
+	grantExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
 )
 
 // Ways of a client to prove itself at the token endpoint.
@@ -78,6 +80,14 @@ func (c *Client) may(grantType string) bool { return slices.Contains(c.GrantType
 // usedEvery is how often the use of a client is written down at most.
 const usedEvery = 24 * time.Hour
 
+// clientLife is how long a client lives without use; 0: until it is removed.
+func (s *Server) clientLife(c *Client) time.Duration {
+	if c.Admin {
+		return 0
+	}
+	return s.opt.ClientLifetime
+}
+
 // noteUse lets a client that is in use live on.
 func (s *Server) noteUse(ctx context.Context, c *Client, now time.Time) {
 	if c.Known == knownURL {
@@ -90,7 +100,7 @@ func (s *Server) noteUse(ctx context.Context, c *Client, now time.Time) {
 	row, err := s.clients.Get(ctx, c.ID)
 	if err == nil {
 		row.Value.LastUsed = now
-		_, err = s.clients.Update(ctx, c.ID, row.Value, row.Version, s.opt.ClientLifetime)
+		_, err = s.clients.Update(ctx, c.ID, row.Value, row.Version, s.clientLife(&row.Value))
 	}
 	if err != nil && !fault.Is(err, fault.Conflict) && !fault.Is(err, fault.NotFound) {
 		s.log.WarnContext(ctx, "a client's use was not written down", "client", c.ID, "error", err)

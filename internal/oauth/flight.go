@@ -179,9 +179,20 @@ func (s *Server) seat(ctx context.Context, e *Session) {
 }
 
 // tally notes a grant and ends the oldest of the same person and client when
-// there are too many: programs that sign in anew at each start leave many.
+// there are too many: programs that sign in anew at each start leave many. A
+// client that acts for itself has one for each resource anyway.
 func (s *Server) tally(ctx context.Context, g *Grant, life time.Duration) {
+	if !isPerson(g.Person.Subject) {
+		return
+	}
 	s.makeRoom(ctx, s.flight.grants.add(g.Person.Subject+" "+g.ClientID, g.ID, life), func(old string) error { return s.endGrant(ctx, old) })
+}
+
+// halfEnded reports whether a revocation names a grant that is still there: the
+// process was killed before it had removed it. The mark would not outlive the
+// grant's refresh tokens.
+func (s *Server) halfEnded(g *Grant) bool {
+	return s.revoked.any(RevokeGrant, g.ID) || s.endedSince(g.ClientID, &g.Person, g.Resource, g.CreatedAt)
 }
 
 // loadFlight notes what outlives a restart: the clients that nobody has used
@@ -216,6 +227,12 @@ func (s *Server) loadFlight(ctx context.Context) error {
 	}
 	slices.SortFunc(grants, func(a, b store.Row[Grant]) int { return a.Value.LastUsed.Compare(b.Value.LastUsed) })
 	for _, row := range grants {
+		if s.halfEnded(&row.Value) {
+			if err := s.endGrant(ctx, row.Name); err != nil { // it gives nothing while the mark lasts
+				s.log.WarnContext(ctx, "a revoked grant could not be removed; trying again at the next start", "grant", row.Name, "error", err)
+			}
+			continue
+		}
 		s.tally(ctx, &row.Value, row.Expires.Sub(s.now()))
 	}
 	return nil

@@ -10,7 +10,7 @@ import (
 )
 
 // form are the parameters of a request, as RFC 6749 wants them read: each at
-// most once but resource, an empty one as if it were not there.
+// most once but resource and audience, an empty one as if it were not there.
 type form url.Values
 
 func (f form) get(name string) string {
@@ -61,7 +61,7 @@ func parseForm(encoded string) (form, error) {
 		return nil, invalidRequest("The parameters are not well encoded")
 	}
 	for name, all := range values {
-		if len(all) > 1 && name != "resource" {
+		if len(all) > 1 && name != "resource" && name != "audience" { // RFC 8707 and 8693 allow several of these
 			return form(values), invalidRequest("The parameter " + safeName(name) + " was given more than once").because("duplicate_parameter")
 		}
 	}

@@ -169,7 +169,7 @@ func (s *Server) renewed(ctx context.Context, g *Grant, f form, now time.Time) (
 			return nil, nil, err
 		}
 	}
-	if s.endedSince(g.ClientID, &g.Person, g.Resource, g.CreatedAt) {
+	if s.halfEnded(g) {
 		return nil, nil, invalidGrant("revoked", "the refresh token was revoked")
 	}
 	if err := s.allowed(target.host, g.Person); err != nil {

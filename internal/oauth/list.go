@@ -96,7 +96,12 @@ func (s *Server) Grants(ctx context.Context, subject string) ([]Grant, error) {
 	if err != nil {
 		return nil, err
 	}
+	now, err := s.kv.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for i := range all {
+		all[i].forget(now)
 		all[i] = all[i].public()
 	}
 	if subject == "" {
@@ -108,6 +113,11 @@ func (s *Server) Grants(ctx context.Context, subject string) ([]Grant, error) {
 // Grant is one living grant.
 func (s *Server) Grant(ctx context.Context, id string) (Grant, error) {
 	row, err := s.grants.Get(ctx, id)
+	if err != nil {
+		return Grant{}, err
+	}
+	now, err := s.kv.Now(ctx)
+	row.Value.forget(now)
 	return row.Value.public(), err
 }
 

@@ -10,13 +10,24 @@ import (
 )
 
 // What this server offers, before a proxy narrows it.
-func allGrantTypes() []string  { return []string{grantCode, grantRefresh, grantDevice} }
+func allGrantTypes() []string  { return []string{grantCode, grantRefresh, grantDevice, grantExchange} }
 func allAuthMethods() []string { return []string{authNone, authBasic, authPost, authKey} }
 
-// grantTypes are those that a host offers; authMethods the ways of clients to
+// grantTypes are those that a host offers to programs that register; authMethods the ways of clients to
 // prove themselves there.
 func grantTypes(host *site.Host) []string {
 	return narrow(allGrantTypes(), host.Proxy.OAuthServerGrantTypes)
+}
+
+// offeredGrants are all grant types of a host, with the one that programs can't
+// register for: acting without a person is for clients that an administrator made,
+// and prove themselves.
+func offeredGrants(host *site.Host) []string {
+	types := grantTypes(host)
+	if offers(host.Proxy.OAuthServerGrantTypes, grantClient) && len(without(authMethods(host), []string{authNone})) > 0 {
+		types = append(slices.Clip(types), grantClient)
+	}
+	return types
 }
 
 func authMethods(host *site.Host) []string {
@@ -75,7 +86,7 @@ func (s *Server) serverDocument(at place) map[string]any {
 		"scopes_supported":                               serverScopes(at.host),
 		"response_types_supported":                       []string{"code"},
 		"response_modes_supported":                       []string{"query"},
-		"grant_types_supported":                          grantTypes(at.host),
+		"grant_types_supported":                          offeredGrants(at.host),
 		"token_endpoint_auth_methods_supported":          authMethods(at.host),
 		"code_challenge_methods_supported":               []string{"S256"},
 		"authorization_response_iss_parameter_supported": true,

@@ -18,7 +18,7 @@ func TestServerMetadata(t *testing.T) {
 		"issuer": mcpOrigin, "authorization_endpoint": mcpOrigin + "/authorize", "token_endpoint": mcpOrigin + "/token", "jwks_uri": mcpOrigin + "/jwks",
 		"registration_endpoint": mcpOrigin + "/register", "revocation_endpoint": mcpOrigin + "/revoke", "introspection_endpoint": mcpOrigin + "/introspect",
 		"device_authorization_endpoint": mcpOrigin + "/device/code", "scopes_supported": []string{"user", "mcp"}, "response_types_supported": []string{"code"},
-		"grant_types_supported":                 []string{"authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"},
+		"grant_types_supported":                 []string{"authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:token-exchange", "client_credentials"},
 		"token_endpoint_auth_methods_supported": []string{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"}, "code_challenge_methods_supported": []string{"S256"},
 		"authorization_response_iss_parameter_supported": true, "resource_indicators_supported": true, "response_modes_supported": []string{"query"},
 		"introspection_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post", "private_key_jwt"}, "client_id_metadata_document_supported": nil,

@@ -4,7 +4,7 @@
 // host: from memory only, by one function that the data path, forward-auth and
 // explain share. The authorization server (mount.go lists its endpoints) speaks
 // OAuth 2.1 (draft 13 and later) with RFC 7591, 7592, 7636, 7009, 7662, 8252,
-// 7523, 8414, 8628, 8707, 9068, 9207, 9728 and Client ID Metadata Documents. It keeps clients, pending requests,
+// 7523, 8414, 8628, 8693, 8707, 9068, 9207, 9728 and Client ID Metadata Documents. It keeps clients, pending requests,
 // codes, grants, device codes, browser sessions, consents, local accounts and
 // signing keys in the store; whatever came from outside is there as a SHA-256.
 //
@@ -108,6 +108,7 @@ type Server struct {
 	limits   limits
 	flight   flights
 	families turns      // refreshes of one grant, one after the other
+	own      ownGrants  // of clients that act for themselves
 	touches  chan touch // sessions that were seen, for Run to write down
 	exposed  chan string
 

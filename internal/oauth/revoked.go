@@ -18,6 +18,10 @@ const (
 	RevokeProxy   = "proxy"   // all grants, tokens and sessions for a host so far, by hostname
 )
 
+// revokeKey marks a signing key that was dropped before its time, by kid: streams
+// that its tokens opened end. Keys that were retired in their time cut nothing.
+const revokeKey = "key"
+
 // lasts is how long a revocation of a kind must be remembered.
 func (s *Server) lasts(kind string) time.Duration {
 	switch kind {
@@ -134,7 +138,7 @@ func (s *Server) revokedToken(v *verified) bool {
 	// Marks are exact to the nanosecond, iat to the second: what was made in the
 	// second of a mark is caught by its grant, which was ended by name.
 	last := v.issued.Add(time.Second - time.Nanosecond)
-	return s.revoked.any(RevokeToken, c.ID) || s.revoked.any(RevokeGrant, c.GrantID) ||
+	return s.revoked.any(RevokeToken, c.ID) || s.revoked.any(RevokeGrant, c.GrantID) || s.revoked.anyOf(RevokeToken, c.From) ||
 		s.revoked.since(RevokeClient, c.ClientID, last) || s.revoked.since(RevokeUser, c.Subject, last) ||
 		s.revoked.host(hostOf(c.Audience[0]), last) || !s.users.counts(c.User, last)
 }
@@ -152,7 +156,8 @@ func (s *Server) revokedPrincipal(p *principal.Principal) bool {
 	if p.AuthType == principal.Bearer {
 		made = made.Add(time.Second - time.Nanosecond)
 	}
-	return s.revoked.any(RevokeToken, p.TokenID) || s.revoked.any(RevokeGrant, p.GrantID) ||
+	return s.revoked.any(RevokeToken, p.TokenID) || s.revoked.any(RevokeGrant, p.GrantID) || s.revoked.anyOf(RevokeToken, p.FromTokens) ||
+		s.revoked.any(revokeKey, p.KeyID) ||
 		s.revoked.any(RevokeSession, p.SessionID) || s.revoked.any(RevokeSession, p.ParentID) ||
 		s.revoked.since(RevokeClient, p.ClientID, made) || s.revoked.since(RevokeUser, p.Subject, made) ||
 		s.revoked.host(hostOf(p.Resource), made) || !s.users.counts(p.User, made)

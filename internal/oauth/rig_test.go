@@ -369,3 +369,7 @@ func (r *rig) in(t *testing.T) {
 	r.t = t
 	t.Cleanup(func() { r.t = outer })
 }
+
+func basicOf(id, secret string) string {
+	return base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(id) + ":" + url.QueryEscape(secret)))
+}

@@ -26,7 +26,7 @@ type identity struct {
 // identity is how the lists see p. Groups that were last read too long ago are
 // left out.
 func (p Person) identity(now time.Time) identity {
-	who := identity{subject: p.Subject, user: p.User, email: p.Email, person: true}
+	who := identity{subject: p.Subject, user: p.User, email: p.Email, person: isPerson(p.Subject)}
 	read := p.Checked
 	if read.IsZero() {
 		read = p.AuthTime
@@ -38,11 +38,13 @@ func (p Person) identity(now time.Time) identity {
 }
 
 func identityOf(p *principal.Principal) identity {
-	return identity{subject: p.Subject, user: p.User, email: p.Email, groups: p.Groups, person: !strings.HasPrefix(p.Subject, clientSubject)}
+	return identity{subject: p.Subject, user: p.User, email: p.Email, groups: p.Groups, person: isPerson(p.Subject)}
 }
 
 // clientSubject begins the subject of a token that has no person behind it.
 const clientSubject = "client:"
+
+func isPerson(subject string) bool { return !strings.HasPrefix(subject, clientSubject) }
 
 // in reports whether a list names who, by name or by subject, whatever the
 // case. "*" stands for people only, never for a client that acts for itself.

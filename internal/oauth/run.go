@@ -71,6 +71,7 @@ func (s *Server) tidy(ctx context.Context) {
 			s.flight.prune(now)
 			s.byURL.prune(now)
 			s.keySets.prune(now)
+			s.own.prune(now)
 			s.retireKeys(ctx)
 		}
 	}

@@ -21,13 +21,21 @@ const (
 	maxToken  = 8 << 10          // bytes; longer ones are not looked at
 )
 
+// order is what an access token is to say, beside what its grant does.
+type order struct {
+	scopes, groups []string
+	now, until     time.Time
+	from           []string // the tokens that it is exchanged for, by jti; it ends with each of them
+}
+
 // mint signs an access token for a grant.
-func (s *Server) mint(g *Grant, scopes []string, groups []string, now time.Time) (token string, c *claims, err error) {
+func (s *Server) mint(g *Grant, w order) (token string, c *claims, err error) {
+	now := w.now
 	c = &claims{
 		Issuer: g.Issuer, Subject: g.Person.Subject, Audience: jwt.ClaimStrings{g.Resource},
-		ClientID: g.ClientID, Party: g.ClientID, ID: s.newTokenID(), Scope: strings.Join(scopes, " "),
-		Issued: new(now.Unix()), Earliest: new(now.Unix()), Expires: new(now.Add(s.opt.AccessTokenLifetime).Unix()),
-		User: g.Person.User, Email: g.Person.Email, Name: g.Person.Name, Groups: groups, GrantID: g.ID,
+		ClientID: g.ClientID, Party: g.ClientID, ID: s.newTokenID(), Scope: strings.Join(w.scopes, " "),
+		Issued: new(now.Unix()), Earliest: new(now.Unix()), Expires: new(w.until.Unix()),
+		User: g.Person.User, Email: g.Person.Email, Name: g.Person.Name, Groups: w.groups, GrantID: g.ID, From: w.from,
 	}
 	if !g.Person.AuthTime.IsZero() {
 		c.AuthTime = new(g.Person.AuthTime.Unix())
@@ -202,7 +210,7 @@ func (v *verified) principal(scopes []string) *principal.Principal {
 	c := v.claims
 	p := &principal.Principal{
 		Subject: c.Subject, User: c.User, Email: c.Email, Name: c.Name, Groups: c.Groups, Scopes: scopes, ClientID: c.ClientID,
-		AuthType: principal.Bearer, Issuer: c.Issuer, TokenID: c.ID, GrantID: c.GrantID, IssuedAt: v.issued, Expires: v.expires,
+		AuthType: principal.Bearer, Issuer: c.Issuer, TokenID: c.ID, KeyID: v.kid, FromTokens: c.From, GrantID: c.GrantID, IssuedAt: v.issued, Expires: v.expires,
 	}
 	if p.User == "" {
 		p.User = c.Subject

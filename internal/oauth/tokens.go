@@ -11,7 +11,8 @@ import (
 )
 
 // token is the token endpoint (RFC 6749, section 3.2). A grant type a file:
-// grant_code.go, grant_refresh.go, grant_device.go.
+// grant_code.go, grant_refresh.go, grant_device.go, grant_client.go,
+// grant_exchange.go.
 func (s *Server) token(ctx context.Context, r *request) error {
 	f, err := r.readForm()
 	if err != nil {
@@ -23,6 +24,7 @@ func (s *Server) token(ctx context.Context, r *request) error {
 	}
 	grant := map[string]func(context.Context, *request, form, *Client) error{
 		grantCode: s.tokenByCode, grantRefresh: s.tokenByRefresh, grantDevice: s.tokenByDevice,
+		grantClient: s.tokenByClient, grantExchange: s.tokenByExchange,
 	}[kind]
 	if grant == nil || !offers(r.place.host.Proxy.OAuthServerGrantTypes, kind) {
 		return newError("unsupported_grant_type", "This server does not know this grant_type")
@@ -40,6 +42,7 @@ func (s *Server) token(ctx context.Context, r *request) error {
 // tokenAnswer is a successful answer of the token endpoint.
 type tokenAnswer struct {
 	AccessToken  string `json:"access_token"`
+	IssuedType   string `json:"issued_token_type,omitempty"` // of an exchange (RFC 8693)
 	TokenType    string `json:"token_type"`
 	ExpiresIn    int64  `json:"expires_in"` // seconds
 	RefreshToken string `json:"refresh_token,omitempty"`
@@ -98,12 +101,18 @@ func (s *Server) present(person Person) error {
 
 // answerTokens mints the access token for a grant and completes the answer.
 func (s *Server) answerTokens(g *Grant, scopes []string, host *site.Host, refresh string, now time.Time) (tokenAnswer, error) {
-	access, _, err := s.mint(g, scopes, groupsFor(host, g.Person.identity(now).groups), now)
+	answer, err := s.answerToken(g, order{scopes: scopes, groups: groupsFor(host, g.Person.identity(now).groups), now: now, until: now.Add(s.opt.AccessTokenLifetime)})
+	answer.RefreshToken = refresh
+	return answer, err
+}
+
+// answerToken mints an access token as ordered, and answers it alone.
+func (s *Server) answerToken(g *Grant, w order) (tokenAnswer, error) {
+	access, _, err := s.mint(g, w)
 	if err != nil {
 		return tokenAnswer{}, err
 	}
-	return tokenAnswer{AccessToken: access, TokenType: "Bearer", ExpiresIn: int64(s.opt.AccessTokenLifetime / time.Second),
-		RefreshToken: refresh, Scope: strings.Join(scopes, " ")}, nil
+	return tokenAnswer{AccessToken: access, TokenType: "Bearer", ExpiresIn: w.until.Unix() - w.now.Unix(), Scope: strings.Join(w.scopes, " ")}, nil
 }
 
 // groupsFor are those of a person's groups that the policy of host names; a

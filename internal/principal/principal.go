@@ -43,6 +43,9 @@ type Principal struct {
 	IssuedAt  time.Time // of the token or session
 	Expires   time.Time // of the token or session
 	AuthTime  time.Time // when the person last signed in
+
+	KeyID      string   // that signed the token
+	FromTokens []string // jti of the tokens that this one was exchanged for; it ends with each of them
 }
 
 // Has reports whether p holds scope; admin implies user and mcp.
