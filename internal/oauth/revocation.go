@@ -129,6 +129,9 @@ func (s *Server) inspect(ctx context.Context, r *request, c *Client, token strin
 		return introspection{}, nil
 	}
 	who := identityOf(e.token.principal(nil))
+	if admitted, _ := s.admits(host, who); !admitted {
+		return introspection{}, nil // the gate would refuse it: whoever asks here instead must not take it
+	}
 	scopes := s.granted(host, false, who, strings.Fields(t.Scope))
 	answer := introspection{Active: true, Scope: strings.Join(scopes, " "), ClientID: t.ClientID, User: t.User, TokenType: "Bearer",
 		Expires: *t.Expires, Issued: *t.Issued, Subject: t.Subject, Audience: t.Audience, Issuer: t.Issuer, ID: t.ID}
@@ -146,6 +149,9 @@ func (s *Server) inspectRefresh(ctx context.Context, r *request, c *Client, id, 
 	}
 	if err != nil {
 		return introspection{}, err
+	}
+	if s.halfEnded(&row.Value) {
+		return introspection{}, nil
 	}
 	g := row.Value
 	if g.ClientID != c.ID || g.Issuer != r.place.issuer || !g.unused(hash) {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -34,6 +35,59 @@ func TestAClientLivesAsLongAsItIsUsed(t *testing.T) {
 		}
 		if _, err := r.Client(t.Context(), unused); !fault.Is(err, fault.NotFound) {
 			t.Errorf("the unused client: %v", err)
+		}
+	})
+}
+
+// What strangers make and nobody uses goes by itself: from the store by its
+// lifetime, from the memory of this node by the same.
+func TestWhatNobodyUsesGoesByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.opt.ClientLifetime = 3 * time.Hour // ninety days of tidying each minute take long
+		run, cancel := context.WithCancel(context.Background())
+		ended := make(chan struct{})
+		go func() { defer close(ended); _ = r.Run(run) }()
+		t.Cleanup(func() { cancel(); <-ended })
+		client := r.registered(appOrigin)
+		a := r.ask(http.MethodGet, appOrigin+"/authorize?"+authorizeQuery(client).Encode(), "")
+		r.handleOf(a)
+		r.code(appOrigin, client, person("alice"), authorizeQuery(client))
+		r.post(appOrigin+"/device/code", url.Values{"client_id": {DeviceFlowClient}})
+		stored := func() map[string]int {
+			count := map[string]int{}
+			for _, prefix := range []string{prefixClient, prefixState, prefixCode, prefixDevice, prefixUserCode} {
+				items, err := r.kv.List(t.Context(), prefix, "", 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				count[prefix] = len(items)
+			}
+			return count
+		}
+		held := func() int {
+			n := 0
+			for _, f := range []*flight{r.flight.pendings, r.flight.devices, r.flight.clients} {
+				f.mu.Lock()
+				n += len(f.from) + len(f.by)
+				f.mu.Unlock()
+			}
+			return n
+		}
+		if got := stored(); got[prefixClient] != 1 || got[prefixState] != 1 || got[prefixCode] != 1 || got[prefixDevice] != 1 || got[prefixUserCode] != 1 || held() != 6 {
+			t.Fatalf("made: %v, %d in memory", got, held())
+		}
+		time.Sleep(r.opt.SessionTimeout + time.Minute)
+		if got := stored(); got[prefixState] != 0 || got[prefixUserCode] != 0 || got[prefixClient] != 1 {
+			t.Errorf("after the sign-in's time: %v", got)
+		}
+		time.Sleep(codeMemory)
+		if got := stored(); got[prefixCode] != 0 || got[prefixDevice] != 0 || got[prefixClient] != 1 {
+			t.Errorf("after an hour: %v", got)
+		}
+		time.Sleep(r.opt.ClientLifetime)
+		if got := stored(); got[prefixClient] != 0 || held() != 0 {
+			t.Errorf("after the client's time: %v, %d in memory", got, held())
 		}
 	})
 }
