@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"time"
 )
 
@@ -43,7 +44,7 @@ type signingKey struct {
 type keyringRecord struct {
 	Cookie   []byte      `json:"cookie_key"`
 	Refresh  []byte      `json:"refresh_key"`
-	Signing  []keyRecord `json:"signing_keys"` // oldest first
+	Signing  []keyRecord `json:"signing_keys"` // in the order in which they sign
 	Imported []string    `json:"imported,omitempty"`
 }
 
@@ -62,16 +63,18 @@ func newKeyringRecord(first *rsa.PrivateKey, now time.Time) (keyringRecord, erro
 	if first != nil {
 		return rec, rec.take(first, now)
 	}
-	return rec, rec.generate(now, now)
+	_, err := rec.generate(now, now)
+	return rec, err
 }
 
-// generate adds a new signing key that signs from the moment given.
-func (rec *keyringRecord) generate(now, from time.Time) error {
+// generate adds a new signing key that signs from the moment given, and answers
+// its id.
+func (rec *keyringRecord) generate(now, from time.Time) (id string, err error) {
 	key, err := rsa.GenerateKey(rand.Reader, keyBits)
 	if err != nil {
-		return fmt.Errorf("generate a signing key: %w", err)
+		return "", fmt.Errorf("generate a signing key: %w", err)
 	}
-	return rec.add(key, now, from)
+	return thumbprint(&key.PublicKey), rec.add(key, now, from)
 }
 
 // take adds a key from outside and remembers that it did, so that a key which
@@ -90,6 +93,7 @@ func (rec *keyringRecord) add(key *rsa.PrivateKey, now, from time.Time) error {
 		return fmt.Errorf("encode a signing key: %w", err)
 	}
 	rec.Signing = append(rec.Signing, keyRecord{ID: thumbprint(&key.PublicKey), Private: der, CreatedAt: now, SignsFrom: from})
+	slices.SortStableFunc(rec.Signing, func(a, b keyRecord) int { return a.SignsFrom.Compare(b.SignsFrom) })
 	return nil
 }
 

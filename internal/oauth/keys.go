@@ -23,15 +23,21 @@ type Key struct {
 	CreatedAt time.Time `json:"created_at"`
 	SignsFrom time.Time `json:"signs_from"`
 	Signs     bool      `json:"signs"` // it signs the tokens that are made now
+	State     string    `json:"state"` // next: published, does not sign yet; current; previous: only verifies
 }
 
-// Keys are the signing keys, oldest first.
+// Keys are the signing keys, in the order in which they sign.
 func (s *Server) Keys() []Key {
 	ring, now := s.keys.Load(), s.now()
-	signer := ring.signer(now).id
+	signer, state := ring.signer(now).id, "previous"
 	keys := make([]Key, len(ring.signing))
 	for i, k := range ring.signing {
-		keys[i] = Key{ID: k.id, CreatedAt: k.made, SignsFrom: k.from, Signs: k.id == signer}
+		if k.id == signer {
+			state = "current"
+		} else if state == "current" {
+			state = "next"
+		}
+		keys[i] = Key{ID: k.id, CreatedAt: k.made, SignsFrom: k.from, Signs: k.id == signer, State: state}
 	}
 	return keys
 }
@@ -48,18 +54,33 @@ func (s *Server) GenerateKey(ctx context.Context, immediately, revoke bool) (Key
 	if immediately || revoke {
 		from = now
 	}
+	if revoke { // first: a key that is marked and stays opens no stream that outlives it
+		for _, k := range s.Keys() {
+			if err := s.mark(ctx, revokeKey, k.ID); err != nil {
+				return Key{}, err
+			}
+		}
+	}
+	made := ""
 	err = s.changeKeys(ctx, func(rec *keyringRecord) error {
 		if revoke {
 			rec.Signing = nil
 		}
-		return rec.generate(now, from)
+		if len(rec.Signing) >= maxSigningKeys {
+			return fault.New(fault.Conflict, "there are %d signing keys already: wait until the oldest is dropped, or drop all with revoke", maxSigningKeys)
+		}
+		made, err = rec.generate(now, from)
+		return err
 	})
 	if err != nil {
 		return Key{}, err
 	}
 	keys := s.Keys()
-	return keys[len(keys)-1], nil
+	return keys[max(slices.IndexFunc(keys, func(k Key) bool { return k.ID == made }), 0)], nil
 }
+
+// maxSigningKeys bounds what /jwks tells and what each token is looked up in.
+const maxSigningKeys = 8
 
 // loadKeys reads the keyring, making it when there is none yet. A store that
 // has lost it while we run is not obeyed: the keys in memory stay.

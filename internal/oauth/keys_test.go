@@ -154,12 +154,18 @@ func revokingTheKeysEndsWhatTheySigned(t *testing.T) {
 	if opens(r) != "allowed" || opens(other) != "allowed" {
 		t.Fatal(opens(r), opens(other))
 	}
+	_, stream := r.admit(http.MethodGet, appOrigin+"/", "Authorization", "Bearer "+token)
+	_, elsewhere := other.admit(http.MethodGet, appOrigin+"/", "Authorization", "Bearer "+token)
+	if !r.Still(stream) || !other.Still(elsewhere) {
+		t.Fatal("a stream that should be open")
+	}
 	if _, err := r.GenerateKey(t.Context(), false, true); err != nil {
 		t.Fatal(err)
 	}
-	if opens(r) != "token_revoked" {
+	if opens(r) != "token_revoked" || r.Still(stream) {
 		t.Error(opens(r))
 	}
+	within(t, "the other node ends the stream", func() bool { return !other.Still(elsewhere) })
 	within(t, "the other node forgets the key", func() bool { return opens(other) != "allowed" })
 	if a := r.refresh(appOrigin, client, refresh); a.StatusCode != http.StatusOK {
 		t.Errorf("refresh: %s", a.body)
