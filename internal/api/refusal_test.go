@@ -92,7 +92,7 @@ func TestRefusalsNameFieldAndRuleAndChangeNothing(t *testing.T) {
 		{"DELETE", "/oauth/clients/nobody", ``, 404, "there is no client"},
 		{"DELETE", "/oauth/sessions/nobody", ``, 404, "there is no session"},
 		{"DELETE", "/tokens/nobody", ``, 404, "there is no grant"},
-		{"DELETE", "/tokens/x?kind=all", ``, 422, "kind: is grant or token"},
+		{"DELETE", "/tokens/x?kind=all", ``, 422, "kind: is grant, token, client, user, session or proxy"},
 		{"DELETE", "/oauth/consents", ``, 422, "client_id: is required"},
 		{"GET", "/logs/ip/nonsense", ``, 422, "ip: must be an IP address"},
 		{"GET", "/logs/ip/127.0.0.1?ip=127.0.0.2", ``, 422, "ip: comes from the path"},

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"gatehouse/internal/fault"
 	"gatehouse/internal/principal"
@@ -15,8 +16,19 @@ func (c *Control) allow(ctx context.Context, o *Operation) error {
 	if o.Scope == Public {
 		return nil
 	}
-	return c.Allow(ctx, o.Scope)
+	if err := c.Allow(ctx, o.Scope); err != nil {
+		return err
+	}
+	if p := principal.From(ctx); o.Secret && p.AuthType != principal.Local && c.now().Sub(p.AuthTime) > freshness {
+		return fault.New(fault.Denied, "this answers a secret and needs a sign-in of the last %d minutes: sign out and in again in the browser, then here; "+
+			"or use --local on the machine itself", int(freshness/time.Minute))
+	}
+	return nil
 }
+
+// freshness is how long ago a person may have proved who they are to be answered
+// a secret.
+const freshness = 10 * time.Minute
 
 // Allow is nil when the caller in ctx holds scope over Gatehouse itself; for
 // what is no operation, such as streams. Unauthenticated: nobody is signed in.

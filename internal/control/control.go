@@ -77,9 +77,18 @@ func (c *Control) list() []*Operation {
 
 		op("get_token_info", get, "/tokens/info", User, "Who the caller is.", c.TokenInfo),
 		op("list_tokens", get, "/tokens/", User, "The caller's own grants; for administrators all.", c.ListTokens),
-		op("revoke_token", del, "/tokens/{id}", Admin, "End a grant with all its tokens, or one access token, at once.", c.RevokeToken),
+		op("revoke_token", del, "/tokens/{id}", Admin, "End a grant, an access token, or all that a client, a person, a session or a host has, at once.", c.RevokeToken),
+
+		op("list_resources", get, "/resources/", User, "The protected resources: what tokens can be for.", c.ListResources),
+		op("create_resource", post, "/resources/", Admin, "Make a host that is served a protected resource; switches sign-in on unless auth_enabled says otherwise.", c.CreateResource),
+		op("get_resource", get, "/resources/{uri}", User, "One protected resource.", c.ShowResource),
+		op("update_resource", put, "/resources/{uri}", Admin, "Change settings of a resource; what is not named stays, null is the default.", c.UpdateResource),
+		op("delete_resource", del, "/resources/{uri}", Admin, "Put a host's resource settings back to their defaults; its sign-in stays.", c.DeleteResource),
+		op("validate_resource_token", post, "/resources/{uri}/validate-token", Admin, "What the gate makes of an access token at a resource, step by step.", c.ValidateToken),
+		op("auto_register_resources", post, "/resources/auto-register", Admin, "Give a resource endpoint to the hosts with sign-in that have none.", c.AutoRegister),
 
 		op("list_clients", get, "/oauth/clients", Admin, "The registered OAuth clients.", c.ListClients),
+		op("create_client", post, "/oauth/clients", Admin, "Make a confidential client, which may act for itself; its secret is shown this once.", c.CreateClient).answersSecret(),
 		op("get_client", get, "/oauth/clients/{id}", Admin, "One OAuth client.", c.GetClient),
 		op("list_client_tokens", get, "/oauth/clients/{id}/tokens", Admin, "What was granted to a client.", c.ClientTokens),
 		op("delete_client", del, "/oauth/clients/{id}", Admin, "Remove a client and end all that it was granted.", c.DeleteClient),
@@ -90,6 +99,7 @@ func (c *Control) list() []*Operation {
 		op("list_protected_proxies", get, "/oauth/proxies", User, "The hosts that the authorization server speaks for.", c.ListProtectedHosts),
 		op("list_proxy_sessions", get, "/oauth/proxies/{host}/sessions", Admin, "The browser sessions on a host.", c.HostSessions),
 		op("get_oauth_status", get, "/oauth/status", Admin, "Counts of clients, grants, sessions and accounts, and the signing keys.", c.OAuthStatus),
+		op("get_oauth_metrics", get, "/oauth/metrics", Admin, "Counts of tokens, refusals by reason, sign-ins and other steps over a window.", c.OAuthMetrics),
 		op("get_oauth_health", get, "/oauth/health", User, "Whether tokens can be made and checked.", c.OAuthHealth),
 		op("generate_oauth_key", post, "/oauth/key/generate", Admin, "Make a new signing key.", c.GenerateKey),
 		op("list_users", get, "/oauth/users/", Admin, "The local accounts.", c.ListUsers),

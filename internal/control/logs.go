@@ -14,6 +14,7 @@ type Journal interface {
 	Search(ctx context.Context, q journal.Query) (journal.Page, error)
 	Follow(ctx context.Context, q journal.Query) (<-chan *journal.Entry, error)
 	Stats(ctx context.Context, q journal.Query) (*journal.Stats, error)
+	Outcomes(ctx context.Context, q journal.Query, told ...string) (*journal.Outcomes, error)
 	Clear(ctx context.Context) error
 	Counts() journal.Counts
 }

@@ -32,6 +32,7 @@ type Operation struct {
 	Scope   Scope
 	Summary string // one sentence
 	Status  int    // of success at the HTTP door: 200, or 201 for what creates
+	Secret  bool   // it answers a secret: it needs a sign-in of the last ten minutes, and is no tool
 
 	In, Out reflect.Type       // of the argument and the answer
 	Input   *jsonschema.Schema // the argument as one flat object, path parameters included
@@ -77,8 +78,17 @@ func op[In, Out any](name, method, pattern string, scope Scope, summary string, 
 	return o
 }
 
+// answersSecret says so of an operation.
+func (o *Operation) answersSecret() *Operation {
+	o.Secret = true
+	return o
+}
+
 // Changes reports whether the operation changes something: it is then audited.
-func (o *Operation) Changes() bool { return o.Method != http.MethodGet && o.Name != "explain_proxy" }
+// Some only ask, with more than a query should hold.
+func (o *Operation) Changes() bool {
+	return o.Method != http.MethodGet && o.Name != "explain_proxy" && o.Name != "validate_resource_token"
+}
 
 // Decode reads an argument, one flat JSON object, strictly.
 func (o *Operation) Decode(raw json.RawMessage) (any, error) { return o.decode(raw) }

@@ -25,6 +25,8 @@ func sectionOf(name string) section {
 		return section{"auth_", []string{"oauth_admin_users", "oauth_user_users", "oauth_mcp_users"}}
 	case "resource":
 		return section{"resource_", nil}
+	case "resources": // a resource as /resources/ has it
+		return section{"resource_", []string{"auth_enabled", "mcp_enabled"}}
 	case "oauth-server":
 		return section{"oauth_server_", nil}
 	case "github-oauth":

@@ -56,10 +56,16 @@ type GrantView struct {
 	CreatedAt time.Time  `json:"created_at"`
 	LastUsed  *time.Time `json:"last_used,omitempty"`
 	Branches  int        `json:"branches" jsonschema:"refresh tokens that could be used next"`
+
+	BranchUses []time.Time `json:"branch_uses" jsonschema:"when each of them was given out, which is when the one before it was used"`
 }
 
 func grantView(g oauth.Grant) GrantView {
-	return GrantView{ID: g.ID, User: g.Person.User, Subject: g.Person.Subject, ClientID: g.ClientID, Client: g.Client, Issuer: g.Issuer, Resource: g.Resource,
+	uses := make([]time.Time, len(g.Branches))
+	for i, b := range g.Branches {
+		uses[i] = b.At.UTC()
+	}
+	return GrantView{BranchUses: uses, ID: g.ID, User: g.Person.User, Subject: g.Person.Subject, ClientID: g.ClientID, Client: g.Client, Issuer: g.Issuer, Resource: g.Resource,
 		Scopes: none(g.Scopes), CreatedAt: g.CreatedAt, LastUsed: moment(g.LastUsed), Branches: len(g.Branches)}
 }
 
@@ -103,30 +109,4 @@ func (c *Control) GetToken(ctx context.Context, in TokenName) (GrantView, error)
 		return GrantView{}, err
 	}
 	return grantView(g), nil
-}
-
-// RevokeToken is the argument of revoke_token.
-type RevokeToken struct {
-	ID   string `json:"id" required:"true" jsonschema:"the grant, or with kind token the jti of one access token"`
-	Kind string `json:"kind,omitempty" jsonschema:"grant (the default) or token"`
-}
-
-// RevokeToken ends a grant with all its tokens, or one access token, at once.
-func (c *Control) RevokeToken(ctx context.Context, in RevokeToken) (Done, error) {
-	switch in.Kind {
-	case "", oauth.RevokeGrant:
-		g, err := c.deps.OAuth.Grant(ctx, in.ID)
-		if err != nil {
-			return Done{}, err
-		}
-		noted(ctx, "grant:"+in.ID, grantView(g), nil)
-		return Done{true}, c.deps.OAuth.EndGrant(ctx, in.ID)
-	case oauth.RevokeToken:
-		if len(in.ID) > 128 {
-			return Done{}, fault.BadField("id", "is the jti of an access token")
-		}
-		noted(ctx, "token:"+in.ID, nil, nil)
-		return Done{true}, c.deps.OAuth.Revoke(ctx, oauth.RevokeToken, in.ID)
-	}
-	return Done{}, fault.BadField("kind", "is grant or token")
 }

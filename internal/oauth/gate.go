@@ -25,6 +25,16 @@ func (s *Server) Explain(v *site.Visit, r *http.Request, person *Person) (site.V
 	return verdict, trace
 }
 
+// ExplainToken decides on r, which carries a token, and tells each step, as if v's
+// host let nobody in without one: where everybody may in, or the path is excluded,
+// the token is judged all the same.
+func (s *Server) ExplainToken(v *site.Visit, r *http.Request) (site.Verdict, []Step) {
+	var trace []Step
+	j := judge{s: s, v: v, r: r, now: s.now(), change: s.change.Load(), trace: &trace, token: true}
+	verdict := j.decide()
+	return verdict, trace
+}
+
 // Step is one step of a decision, as explain shows it.
 type Step struct {
 	Number int    `json:"step"`

@@ -47,6 +47,7 @@ type judge struct {
 	now   time.Time
 	trace *[]Step // nil: nobody asked
 	as    *Person // explain: the person to decide for; nil: whoever the request says
+	token bool    // only the token is asked about: what lets everybody in does not count
 
 	change int64 // Server.change as it was before anything was asked
 	set    settings
@@ -63,11 +64,11 @@ func (j *judge) decide() site.Verdict {
 	j.note(1, "not a public endpoint")
 	j.set = settingsFor(j.v, j.v.Host, j.v.Route) // step 2
 	j.noteSettings()
-	if !j.set.on && !j.set.own { // step 3
+	if !j.set.on && !j.set.own && !j.token { // step 3
 		_, j.owned = j.ownToken()
 		return j.finish(3, site.Verdict{Reason: reasonOpen})
 	}
-	if j.set.on && j.set.excluded != "" { // step 4
+	if j.set.on && j.set.excluded != "" && !j.token { // step 4
 		return j.excluded()
 	}
 	j.note(4, "not an excluded path")
