@@ -14,7 +14,7 @@ func (a *app) oauth() *cobra.Command {
 	return a.group("oauth", "Sign in, and who may what",
 		a.oauthLogin(), a.oauthLogout(), a.oauthStatus(), a.oauthRefresh(), a.oauthRegister(),
 		a.oauthClient(), a.oauthSession(), a.oauthToken(), a.oauthUser(), a.oauthGitHub(), a.oauthConsent(), a.oauthProxy(),
-		a.oauthKeyGenerate(), a.oauthHealth(), a.oauthServer(), a.oauthEvents())
+		a.oauthKeyGenerate(), a.oauthHealth(), a.oauthServer(), a.oauthMetrics(), a.oauthEvents())
 }
 
 // listing is a verb that lists one kind of record.
@@ -53,6 +53,12 @@ func (a *app) remove(r removal) *cobra.Command {
 	return c
 }
 
+// ending is a verb that ends all that something of one kind has by now.
+func (a *app) ending(use, short, example, question, kind string, complete cobra.CompletionFunc) *cobra.Command {
+	return a.remove(removal{use: use, short: short, example: example, question: question, said: "has nothing left of what it had", operation: "revoke_token",
+		argument: func(id string) any { return control.RevokeToken{ID: id, Kind: kind} }, complete: complete})
+}
+
 func (a *app) oauthClient() *cobra.Command {
 	complete := a.names("list_clients", "client_id")
 	named := func(id string) any { return control.ClientName{ID: id} }
@@ -75,7 +81,8 @@ func (a *app) oauthClient() *cobra.Command {
 		{Title: "REGISTERED", Field: "created_at", As: render.When}, {Title: "USED", Field: "last_used", As: render.When},
 	}}
 	return a.group("client", "OAuth clients",
-		a.listing("List the registered OAuth clients", "oauth client list", "list_clients", view), show, tokens,
+		a.listing("List the registered OAuth clients", "oauth client list", "list_clients", view), a.clientCreate(), show, tokens,
+		a.ending("revoke ID", "End all that a client was granted; it may ask anew", "oauth client revoke CLIENT", "end all that this client was granted?", "client", complete),
 		a.remove(removal{use: "delete ID", short: "Remove a client and end all that it was granted", example: "oauth client delete CLIENT",
 			question: "remove this client and end all that it was granted?", said: "is removed", operation: "delete_client", argument: named, complete: complete}))
 }
@@ -98,7 +105,7 @@ func sessionsView() render.View {
 func grantsView() render.View {
 	return render.View{List: "items", Empty: "Nothing is granted.", Columns: []render.Column{
 		{Title: "GRANT", Field: "id"}, {Title: "USER", Field: "user"}, {Title: "CLIENT", Field: "client_name|client_id"}, {Title: "RESOURCE", Field: "resource"},
-		{Title: "SCOPES", Field: "scopes"}, {Title: "GRANTED", Field: "created_at", As: render.When}, {Title: "USED", Field: "last_used", As: render.When},
+		{Title: "SCOPES", Field: "scopes"}, {Title: "GRANTED", Field: "created_at", As: render.When}, {Title: "USED", Field: "last_used", As: render.When}, {Title: "BRANCHES", Field: "branches"},
 	}}
 }
 
@@ -170,5 +177,6 @@ func (a *app) oauthProxy() *cobra.Command {
 		},
 	})
 	return a.group("proxy", "Hosts that the authorization server speaks for",
-		a.listing("List the hosts that the authorization server speaks for", "oauth proxy list", "list_protected_proxies", view), sessions)
+		a.listing("List the hosts that the authorization server speaks for", "oauth proxy list", "list_protected_proxies", view), sessions,
+		a.ending("revoke HOST", "End all grants, tokens and sessions for a host", "oauth proxy revoke app.example.com", "end all grants, tokens and sessions for this host?", "proxy", a.hosts()))
 }

@@ -17,7 +17,8 @@ func (a *app) oauthKeyGenerate() *cobra.Command {
 	var force bool
 	c := a.command(verb{
 		use: "key-generate [flags]", short: "Make a new signing key",
-		long:    "Makes a new key for access tokens. It is published at once and signs in an hour, when all who cache keys have it.",
+		long: "Makes a new key for access tokens. It is published at once and signs in an hour, when all who cache keys have it. The key\n" +
+			"before it stays until the last token that it signed has expired. `gatehouse oauth server` shows all of them.",
 		example: "  gatehouse oauth key-generate\n  gatehouse oauth key-generate --now --revoke --force",
 		run: func(ctx context.Context, _ []string) error {
 			if in.Revoke {
@@ -50,6 +51,20 @@ func (a *app) oauthServer() *cobra.Command {
 			return a.call(ctx, "get_oauth_status", control.Nothing{}, render.View{})
 		},
 	})
+}
+
+func (a *app) oauthMetrics() *cobra.Command {
+	var in control.OAuthMetricsWindow
+	c := a.command(verb{
+		use: "metrics [flags]", short: "Count tokens, refusals and sign-ins over a window", example: "  gatehouse oauth metrics --hours 1",
+		run: func(ctx context.Context, _ []string) error {
+			return a.call(ctx, "get_oauth_metrics", in, render.View{})
+		},
+	})
+	c.Flags().Float64Var(&in.Hours, "hours", usualHours, "how many hours back")
+	c.Flags().StringVar(&in.Proxy, "proxy", "", "of this host alone")
+	a.flagNames(c, "proxy", "list_proxies", "proxy_hostname")
+	return c
 }
 
 // oauthEvents is the authorization server's log about one address, person or host.

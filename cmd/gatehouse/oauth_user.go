@@ -17,6 +17,7 @@ func (a *app) oauthUser() *cobra.Command {
 	}}
 	return a.group("user", "Local accounts",
 		a.listing("List the local accounts", "oauth user list", "list_users", view), a.userAdd(), a.userPasswd(), a.userUpdate(),
+		a.ending("revoke USER", "End all grants, tokens and sessions of a person, of any provider", "oauth user revoke octocat", "end all grants, tokens and sessions of this person?", "user", nil),
 		a.remove(removal{use: "delete NAME", short: "Remove an account and end its sessions and grants", example: "oauth user delete alice",
 			question: "remove this account and end all its sessions and grants?", said: "is removed", operation: "delete_user",
 			argument: func(name string) any { return control.UserName{Name: name} }, complete: a.accounts()}))

@@ -39,6 +39,19 @@ func (a *app) confirm(ctx context.Context, force bool, question string) error {
 	return fault.New(fault.Malformed, "nothing was done")
 }
 
+// presented asks for a secret that exists already, once; from a pipe it takes the
+// first line.
+func (a *app) presented(ctx context.Context, label string) (string, error) {
+	if tty, ok := terminal(a.in); ok {
+		return a.hidden(ctx, tty, label+": ")
+	}
+	line, err := waited(ctx, func() (string, error) { return readLine(a.in) })
+	if line = strings.TrimSpace(line); err == nil && line == "" {
+		err = usage("give the %s as the first line of stdin", label)
+	}
+	return line, err
+}
+
 // secret asks for a password, twice on a terminal; from a pipe it takes the
 // first line. No secret is ever an argument: process lists and shell histories
 // show those.

@@ -22,7 +22,7 @@ func (a *app) proxyExplain() *cobra.Command {
 			if len(args) == 2 {
 				in.Path = args[1]
 			}
-			return a.explain(ctx, in)
+			return a.stepwise(ctx, "explain_proxy", in)
 		},
 	})
 	f := c.Flags()
@@ -36,9 +36,10 @@ func (a *app) proxyExplain() *cobra.Command {
 	return c
 }
 
-// explain shows people the outcome and its steps as two tables.
-func (a *app) explain(ctx context.Context, in control.ExplainProxy) error {
-	conn, req, err := a.prepare("explain_proxy", in)
+// stepwise runs an operation that decides step by step, and shows people the
+// outcome and its steps as two tables.
+func (a *app) stepwise(ctx context.Context, operation string, argument any) error {
+	conn, req, err := a.prepare(operation, argument)
 	if err != nil {
 		return err
 	}
