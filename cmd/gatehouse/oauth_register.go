@@ -37,7 +37,7 @@ func (a *app) oauthRegister() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&in.Name, "name", "", "name that people see when they approve")
 	f.StringArrayVar(&in.RedirectURIs, "redirect-uri", nil, "where codes are sent; repeatable")
-	f.StringSliceVar(&in.GrantTypes, "grant-types", nil, "authorization_code, refresh_token, urn:ietf:params:oauth:grant-type:device_code, with commas")
+	f.StringSliceVar(&in.GrantTypes, "grant-types", nil, "authorization_code, refresh_token, urn:ietf:params:oauth:grant-type:device_code, …:token-exchange, with commas")
 	f.StringVar(&in.AuthMethod, "auth-method", "", "none, client_secret_basic, client_secret_post or private_key_jwt")
 	f.StringVar(&in.KeysURI, "jwks-uri", "", "where the public keys of a client with private_key_jwt stand")
 	f.StringVar(&in.ApplicationType, "application-type", "", "web or native")

@@ -22,6 +22,7 @@ type ClientView struct {
 	URI             string     `json:"client_uri,omitempty"`
 	Scope           string     `json:"scope,omitempty"`
 	Known           string     `json:"known" jsonschema:"how it is known: registered, builtin or url"`
+	ByAdmin         bool       `json:"made_by_admin" jsonschema:"an administrator made it: it may act for itself, with scope, and does not expire"`
 	CreatedAt       time.Time  `json:"created_at"`
 	CreatedFrom     string     `json:"created_from,omitempty" jsonschema:"address that registered it"`
 	LastUsed        *time.Time `json:"last_used,omitempty"`
@@ -29,7 +30,7 @@ type ClientView struct {
 
 func clientView(c oauth.Client) ClientView {
 	return ClientView{ID: c.ID, Name: c.Name, Issuer: c.Issuer, RedirectURIs: none(c.RedirectURIs), GrantTypes: none(c.GrantTypes), AuthMethod: c.AuthMethod,
-		ApplicationType: c.ApplicationType, URI: c.URI, Scope: c.Scope, Known: c.Known, CreatedAt: c.CreatedAt, CreatedFrom: c.CreatedFrom, LastUsed: moment(c.LastUsed)}
+		ApplicationType: c.ApplicationType, URI: c.URI, Scope: c.Scope, Known: c.Known, ByAdmin: c.Admin, CreatedAt: c.CreatedAt, CreatedFrom: c.CreatedFrom, LastUsed: moment(c.LastUsed)}
 }
 
 // ClientName is the argument of what concerns one client.

@@ -81,10 +81,21 @@ func apps(grants []oauth.Grant) []app {
 			rows[i].Client = g.ClientID
 		}
 		if n := len(g.Branches); n > 1 {
-			rows[i].Branches = fmt.Sprintf("%d parallel sign-ins", n)
+			rows[i].Branches = fmt.Sprintf("%d parallel sign-ins, the newest first: %s", n, uses(g.Branches))
 		}
 	}
 	return rows
+}
+
+// uses are when each branch of a grant was last used, the newest first.
+func uses(branches []oauth.Branch) string {
+	sorted := slices.Clone(branches)
+	slices.SortFunc(sorted, func(a, b oauth.Branch) int { return b.At.Compare(a.At) })
+	words := make([]string, len(sorted))
+	for i, b := range sorted {
+		words[i] = ago(b.At)
+	}
+	return strings.Join(words, ", ")
 }
 
 func sessionRows(sessions []oauth.Session, here *oauth.Session) []sessionRow {
