@@ -90,6 +90,11 @@ func TestASecretNeedsAFreshSignIn(t *testing.T) {
 	if e := s.journal.last(); e.Action != "create_client" || e.AuthResult != "denied" {
 		t.Errorf("the refusal is not written down: %+v", e)
 	}
+	key := s.must(201, s.ask("fresh", "POST", "/oauth/clients", `{"client_name":"Signer","proxy_hostname":"app.localhost","scopes":["user"],"token_endpoint_auth_method":"private_key_jwt",
+		"jwks":{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}}`))
+	if key.fields["client_secret"] != nil {
+		t.Errorf("a client that signs got a secret: %s", key.body)
+	}
 	for words, bad := range map[string]string{
 		"name":           `{"proxy_hostname":"app.localhost","scopes":["user"]}`,
 		"proxy_hostname": `{"client_name":"x","scopes":["user"]}`,

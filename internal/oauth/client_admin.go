@@ -19,10 +19,13 @@ type NewClient struct {
 	GrantTypes   []string // none: client_credentials
 	RedirectURIs []string // for authorization_code
 	AuthMethod   string   // how it proves itself; empty: client_secret_basic
+	JWKS         []byte   // with private_key_jwt: its public keys (RFC 7517), or
+	JWKSURI      string   // where they stand
 }
 
 // CreateClient makes a confidential client and its secret, which nobody can read
-// again. Such a client lives until it is removed. Invalid: which rules are broken.
+// again; there is none for a client that proves itself by a key. Such a client
+// lives until it is removed. Invalid: which rules are broken.
 func (s *Server) CreateClient(ctx context.Context, n NewClient) (c Client, secret string, err error) {
 	if c, err = s.checkClient(n); err != nil {
 		return c, "", err
@@ -31,8 +34,11 @@ func (s *Server) CreateClient(ctx context.Context, n NewClient) (c Client, secre
 	if err != nil {
 		return c, "", err
 	}
-	secret = newSecret()
-	c.ID, c.Known, c.Admin, c.CreatedAt, c.SecretHash = newID(), knownRegistered, true, now, hashed(secret)
+	c.ID, c.Known, c.Admin, c.CreatedAt = newID(), knownRegistered, true, now
+	if c.AuthMethod != authKey {
+		secret = newSecret()
+		c.SecretHash = hashed(secret)
+	}
 	if _, err = s.clients.Create(ctx, c.ID, c, s.clientLife(&c)); err != nil {
 		return c, "", err
 	}
@@ -53,11 +59,10 @@ func (s *Server) checkClient(n NewClient) (Client, error) {
 	if c.AuthMethod == "" {
 		c.AuthMethod = authBasic
 	}
-	// Who proves itself by a key gives that instead of getting a secret: its
-	// method is added here together with the field for the key.
-	if offered := intersect([]string{authBasic, authPost}, authMethods(host)); !slices.Contains(offered, c.AuthMethod) {
+	if offered := without(authMethods(host), []string{authNone}); !slices.Contains(offered, c.AuthMethod) {
 		broken.Add("token_endpoint_auth_method", "is one of %s", strings.Join(offered, ", "))
 	}
+	c.checkKeys(n, s.opt.ClientLoopback, &broken)
 	c.checkGrants(n.RedirectURIs, host, &broken)
 	s.checkClientScopes(n.Scopes, c.may(grantClient), &broken)
 	return c, broken.Err()
@@ -98,6 +103,24 @@ func (s *Server) issues(host *site.Host, issuer string) bool {
 		return issuer == s.opt.FixedIssuer
 	}
 	return hasEndpoints(host) && s.ownIssuer(issuer)
+}
+
+// checkKeys checks the keys of a client that proves itself by them.
+func (c *Client) checkKeys(n NewClient, loopback bool, broken *fault.Rules) {
+	wanted, given := c.AuthMethod == authKey, len(n.JWKS) > 0
+	switch {
+	case wanted && given == (n.JWKSURI != ""), !wanted && (given || n.JWKSURI != ""):
+		broken.Add("jwks", "or jwks_uri goes with private_key_jwt: one of the two, and neither with other methods")
+	case given:
+		if _, wrong := readKeys(n.JWKS); wrong != "" {
+			broken.Add("jwks", "%s", wrong)
+		}
+	case wanted:
+		if wrong := checkKeysURL(n.JWKSURI, loopback); wrong != "" {
+			broken.Add("jwks_uri", "%s", wrong)
+		}
+	}
+	c.JWKS, c.JWKSURI = n.JWKS, n.JWKSURI
 }
 
 // checkGrants checks what a client may begin with, and where codes may go.

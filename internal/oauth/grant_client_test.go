@@ -254,3 +254,38 @@ func TestWhatAnAdministratorMayMakeAClientOf(t *testing.T) {
 	}
 	r.ask(http.MethodGet, mcpOrigin+"/register/"+c.ID, "", "Authorization", "Bearer ").refused(t, 401, "invalid_token", "")
 }
+
+// A client that an administrator made may prove itself by a key: then there is no
+// secret that could leak.
+func TestAClientThatSignsActsForItself(t *testing.T) {
+	r := newRig(t)
+	key, other := newSigner(t, "k1", "ES256"), newSigner(t, "k1", "ES256")
+	n := NewClient{Name: "Reports", Host: "app.example.com", Scopes: []string{"user"}, AuthMethod: authKey, JWKS: []byte(keySetOf(t, key))}
+	c, secret, err := r.CreateClient(t.Context(), n)
+	if err != nil || secret != "" {
+		t.Fatalf("%q %v", secret, err)
+	}
+	machine{r, c.ID, ""}.listed()
+	ask := func(assertion string) answer {
+		f := proof(c.ID, assertion)
+		f.Set("grant_type", grantClient)
+		return r.post(appOrigin+"/token", f)
+	}
+	a := ask(key.assertion(t, c.ID, nil, nil))
+	if a.StatusCode != http.StatusOK || r.opens(a.text(t, "access_token")) != "allowed" {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	ask(other.assertion(t, c.ID, nil, nil)).refused(t, 401, "invalid_client", "")
+	machine{r, c.ID, "x"}.ask("").refused(t, 401, "invalid_client", "")
+	for name, edit := range map[string]func(*NewClient){
+		"no key": func(n *NewClient) { n.JWKS = nil }, "two kinds of keys": func(n *NewClient) { n.JWKSURI = "https://client.example/jwks" },
+		"no keys": func(n *NewClient) { n.JWKS = []byte(`{"keys":[]}`) }, "keys for a secret": func(n *NewClient) { n.AuthMethod = authPost },
+		"keys by http": func(n *NewClient) { n.JWKS, n.JWKSURI = nil, "http://client.example/jwks" },
+	} {
+		bad := n
+		edit(&bad)
+		if _, _, err := r.CreateClient(t.Context(), bad); !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "jwks") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
