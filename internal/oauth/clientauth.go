@@ -26,6 +26,9 @@ func (r *request) present(f form) (presented, error) {
 	if f.get("client_assertion") != "" || f.get("client_assertion_type") != "" {
 		return r.presentAssertion(f)
 	}
+	if len(r.Header["Authorization"]) > 1 {
+		return presented{}, invalidRequest("Send one Authorization header")
+	}
 	scheme, rest, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Basic") {
 		if secret != "" {
