@@ -6,7 +6,9 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
+	"time"
 )
 
 // form are the parameters of a request, as RFC 6749 wants them read: each at
@@ -40,8 +42,19 @@ func (r *request) readForm() (form, error) {
 	return f, err
 }
 
+// bodyPatience is how long the body of a request may take.
+const bodyPatience = 10 * time.Second
+
 func (r *request) readBody() ([]byte, error) {
+	patience := http.NewResponseController(r.w)
+	_ = patience.SetReadDeadline(time.Now().Add(bodyPatience)) // a writer without a connection has all that comes
 	body, err := io.ReadAll(r.Body)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		refusal := invalidRequest("The body did not come within " + bodyPatience.String())
+		refusal.Status = http.StatusRequestTimeout
+		return nil, refusal
+	}
+	_ = patience.SetReadDeadline(time.Time{})
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		refusal := invalidRequest("The body is larger than this endpoint reads")
 		refusal.Status = http.StatusRequestEntityTooLarge

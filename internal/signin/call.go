@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -20,7 +21,10 @@ import (
 	"gatehouse/internal/site"
 )
 
-const maxForm = 64 << 10 // bytes of a form
+const (
+	maxForm      = 64 << 10         // bytes of a form
+	formPatience = 10 * time.Second // for all of it to come
+)
 
 // call is one request for a page.
 type call struct {
@@ -77,7 +81,15 @@ func (c *call) posted(pg route) error {
 		}
 	}
 	c.r.Body = http.MaxBytesReader(c.w, c.r.Body, maxForm)
-	if err := c.r.ParseForm(); err != nil {
+	patience := http.NewResponseController(c.w)
+	_ = patience.SetReadDeadline(time.Now().Add(formPatience)) // a writer without a connection has all that comes
+	err := c.r.ParseForm()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return &trouble{status: http.StatusRequestTimeout, reason: "form_slow", title: "That took too long",
+			text: "Your form did not come whole. Try again when your connection is better; nothing was changed.", again: true, cause: err}
+	}
+	_ = patience.SetReadDeadline(time.Time{})
+	if err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return fault.Wrap(fault.TooLarge, err, "a form may have at most 64 KiB")
 		}
