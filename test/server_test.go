@@ -343,9 +343,18 @@ func get(t *testing.T, c *http.Client, url string, headers ...string) answer {
 
 func ask(t *testing.T, c *http.Client, method, url, body string, headers ...string) answer {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	got, err := send(t.Context(), c, method, url, body, headers...)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s %s: %v", method, url, err)
+	}
+	return got
+}
+
+// send is ask for those who are not the test's own goroutine.
+func send(ctx context.Context, c *http.Client, method, url, body string, headers ...string) (answer, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		return answer{}, err
 	}
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
@@ -353,14 +362,11 @@ func ask(t *testing.T, c *http.Client, method, url, body string, headers ...stri
 	}
 	res, err := c.Do(req)
 	if err != nil {
-		t.Fatalf("%s %s: %v", method, url, err)
+		return answer{}, err
 	}
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatalf("%s %s: %v", method, url, err)
-	}
-	return answer{res, string(b)}
+	return answer{res, string(b)}, err
 }
 
 func decode(t *testing.T, text string, into any) {
