@@ -92,16 +92,20 @@ func (s *Server) introspect(ctx context.Context, r *request) error {
 	if err != nil {
 		return err
 	}
+	public := refusedClient("client_not_confidential", "Introspection needs a client that authenticates itself", true)
 	p, err := r.present(f)
 	if err != nil {
 		return err
 	}
 	if p.method == authNone {
-		return refusedClient("client_not_confidential", "Introspection needs a client that authenticates itself", true)
+		return public
 	}
 	c, err := s.authenticate(ctx, r, f)
 	if err != nil {
 		return err
+	}
+	if c.AuthMethod == authNone { // it said its name by Basic, and proved nothing
+		return public
 	}
 	if f.get("token") == "" {
 		return invalidRequest("token is missing")
