@@ -114,8 +114,12 @@ func (f form) resource() (string, error) {
 // scopes are the scopes asked for, each once; nil: none.
 func (f form) scopes() []string {
 	var scopes []string
+	seen := map[string]bool{} // a stranger may name thousands
 	for s := range strings.FieldsSeq(f.get("scope")) {
-		scopes = withScope(scopes, s)
+		if !seen[s] {
+			seen[s] = true
+			scopes = append(scopes, s)
+		}
 	}
 	return scopes
 }
