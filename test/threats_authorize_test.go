@@ -2,7 +2,9 @@ package test
 
 import (
 	"net/url"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // requestThreats spoil an authorization request otherwise.
@@ -75,6 +77,14 @@ func requestThreats() family {
 			}},
 			{"scopes that nobody knows", "RFC 6749 3.3", "back invalid_scope", authorized(url.Values{"scope": {"root superuser"}})},
 			{"two lists of scopes", "RFC 6749 3.1; RFC 6749 3.3", "back invalid_request", authorized(url.Values{"scope": {"user", "admin"}})},
+			{"twelve thousand scopes", "RFC 6749 3.3; RFC 6749 10.14", "back invalid_scope", func(st *stage) answer {
+				begun := time.Now()
+				got := st.get(st.app.request(url.Values{"scope": {many(12_000)}}))
+				if took := time.Since(begun); took > 2*time.Second {
+					st.t.Errorf("one request kept it busy for %v", took)
+				}
+				return got
+			}},
 			{"a person who is not asked", "RFC 9700 4.15; MCP security, Confused Deputy Problem", "back interaction_required", authorized(url.Values{"prompt": {"none"}})},
 			{"two states", "RFC 6749 3.1; RFC 9700 4.7", "back invalid_request", authorized(url.Values{"state": {"a", "b"}})},
 			{"a state that splits the answer", "RFC 6749 10.14; RFC 9112 2.2", "back invalid_request", func(st *stage) answer {
@@ -103,4 +113,13 @@ func requestThreats() family {
 			}},
 		},
 	}
+}
+
+// many is n different words.
+func many(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(strconv.FormatInt(int64(i), 36) + " ")
+	}
+	return b.String()
 }

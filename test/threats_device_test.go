@@ -177,6 +177,16 @@ func deviceThreats() family {
 				decode(st.t, got.Body, &w)
 				return st.shown(st.alice, w)
 			}},
+			{"a place that the device makes up", "RFC 8628 5.3; RFC 9700 4.13", "page 200 <dd>127.0.0.1", func(st *stage) answer {
+				got := st.post(st.home("/device/code"), url.Values{"client_id": {"device_flow_client"}, "scope": {"user"}}, "X-Forwarded-For: 198.51.100.7", "X-Real-IP: 198.51.100.7", "Forwarded: for=198.51.100.7")
+				var w waiting
+				decode(st.t, got.Body, &w)
+				page := st.shown(st.alice, w)
+				if strings.Contains(page.Body, "198.51.100.7") {
+					st.t.Error("the page believes what the device says")
+				}
+				return page
+			}},
 			{"a device answered without the page", "RFC 6749 10.12; RFC 8628 5.4", "page 403 out of date", untouched(func(st *stage, w waiting) answer {
 				return ask(st.t, st.alice.c, "POST", st.home("/device"), url.Values{"user_code": {w.User}, "answer": {"allow"}}.Encode(), formType)
 			})},

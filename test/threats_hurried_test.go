@@ -3,6 +3,7 @@ package test
 import (
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,9 +15,43 @@ func hurriedStage(t *testing.T) *stage {
 	t.Helper()
 	st := newStage(t, "OAUTH_SESSION_TIMEOUT=1")
 	st.alice = st.s.stranger()
-	st.alice.becomeAdmin()
+	st.founders = st.raceForSetup()
 	st.app = st.s.register(t, "app.localhost", "http://127.0.0.1:9/back")
 	return st
+}
+
+// raceForSetup uses the setup link in four browsers at once, each for an account
+// of its own, and gives how many it made. Alice is signed in by one of them.
+func (st *stage) raceForSetup() int {
+	st.t.Helper()
+	link := st.s.onHTTPS(st.s.setup())
+	type founder struct {
+		p    *person
+		form url.Values
+	}
+	founders := make(chan founder, 4)
+	for i := range cap(founders) {
+		p := st.s.stranger()
+		form := url.Values{"setup": {valueOf(st.t, link, "setup")}, "form": {tokenOf(p.follow(link))}, "name": {"founder" + strconv.Itoa(i)}, "password": {adminPassword}, "again": {adminPassword}}
+		founders <- founder{p, form}
+	}
+	made := make(chan string, cap(founders))
+	all(cap(founders), func() (answer, error) {
+		f := <-founders
+		got, err := send(st.t.Context(), f.p.c, "POST", st.home("/setup"), f.form.Encode(), formType)
+		if err == nil && got.StatusCode == http.StatusSeeOther {
+			made <- f.form.Get("name")
+		}
+		return got, err
+	})
+	n := len(made)
+	if n == 0 {
+		st.t.Fatal("the setup link made no account")
+	}
+	if page := st.alice.signIn(st.alice.follow(st.home("/signin")), <-made, adminPassword); page.StatusCode != http.StatusOK {
+		st.t.Fatalf("its account can't sign in: %d", page.StatusCode)
+	}
+	return n
 }
 
 // until asks again until the answer holds words.
@@ -73,6 +108,12 @@ func hurriedThreats() family {
 				}
 				return st.alice.submit(page, "/consent", url.Values{"answer": {"allow"}})
 			}},
+			{"the setup link in four browsers at once: one account", "RFC 6749 10.5; RFC 6749 10.10", "page 410 ", func(st *stage) answer {
+				if users := st.s.local("oauth", "user", "list"); st.founders != 1 || strings.Count(users, `"name":"founder`) != 1 {
+					st.t.Errorf("%d accounts were made:\n%s", st.founders, users)
+				}
+				return st.get(st.s.onHTTPS(st.s.setup()))
+			}},
 			{"a flood of bad tokens", "RFC 6749 10.10; RFC 8725 3.1", "429 too_many_attempts", flooded(80, func(st *stage) answer {
 				token := st.unsignedOf(st.app) + "." + strings.Repeat("A", 342)
 				return st.private("Authorization: Bearer " + token)
@@ -80,6 +121,9 @@ func hurriedThreats() family {
 			{"a flood of registrations", "RFC 7591 5; MCP authorization, Dynamic Client Registration", "429 temporarily_unavailable", flooded(80, func(st *stage) answer {
 				return st.tryEnroll("app.localhost", map[string]any{"redirect_uris": []string{"https://thief.example/back"}})
 			})},
+			{"the same, from addresses that it makes up", "RFC 7591 5; RFC 9700 4.13", "429 temporarily_unavailable", func(st *stage) answer {
+				return ask(st.t, st.mallory, "POST", st.app.issuer+"/register", `{"redirect_uris":["https://thief.example/back"]}`, "Content-Type: application/json", "X-Forwarded-For: 198.51.100.7", "X-Real-IP: 198.51.100.7", "Forwarded: for=198.51.100.7")
+			}},
 			{"a flood of guessed codes", "RFC 6749 10.10", "429 temporarily_unavailable", flooded(80, func(st *stage) answer { return st.redeem(st.app, random(), nil) })},
 			{"a flood of guessed client secrets", "RFC 6749 2.3.1; RFC 6749 10.10", "429 temporarily_unavailable", flooded(80, func(st *stage) answer {
 				return st.post(st.app.issuer+"/introspect", url.Values{"token": {"x"}}, basicAuth(st.app.id, random()))

@@ -88,6 +88,9 @@ func revocationThreats() family {
 			}},
 			{"looked at by nobody", "RFC 7662 2.1; RFC 7662 4", "401 invalid_client", others("/introspect", nobody, access)},
 			{"looked at by a public client", "RFC 7662 2.1; RFC 7662 4", "401 invalid_client", others("/introspect", thief, access)},
+			{"looked at by a public client that says its name by Basic", "RFC 7662 2.1; RFC 7662 4", "401 invalid_client", others("/introspect", func(st *stage) (url.Values, []string) {
+				return nil, []string{basicAuth(st.thief.id, "")}
+			}, access)},
 			{"looked at with the token itself for a credential", "RFC 7662 2.1; RFC 7662 4", "401 invalid_client", func(st *stage) answer {
 				out := st.tokens(st.app, nil)
 				return st.post(st.app.issuer+"/introspect", url.Values{"token": {out.Access}}, "Authorization: Bearer "+out.Access)

@@ -35,6 +35,7 @@ type stage struct {
 	secret  string       // vault's
 	good    string       // an access token of alice at app.localhost, by app
 
+	founders       int          // accounts that one setup link made
 	bait           *bait        // an address that nobody may fetch
 	slow, slowForm chan slowEnd // requests that never end: to the token endpoint, to the sign-in form
 	kid            string       // of the server's key

@@ -149,6 +149,8 @@ func transportThreats() family {
 			}},
 			token("another name on this connection", "RFC 9110 7.4; RFC 9700 4.13", "421", "GET /authorize HTTP/1.1\r\nHost: auth.localhost\r\nConnection: close\r\n\r\n"),
 			token("a stranger's name on this connection", "RFC 9110 7.4; RFC 9700 4.13", "404", "GET /.well-known/oauth-authorization-server HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"),
+			token("a name with a full stop of another script", "RFC 9110 7.2; RFC 9112 3.2", "400", "GET /private HTTP/1.1\r\nHost: app\u3002localhost\r\nConnection: close\r\n\r\n"),
+			token("a name in letters that look alike", "RFC 9110 7.2", "400", "GET /private HTTP/1.1\r\nHost: арр.localhost\r\nConnection: close\r\n\r\n"),
 			token("two names", "RFC 9112 3.2", "400", "GET /authorize HTTP/1.1\r\nHost: app.localhost\r\nHost: evil.example\r\n\r\n"),
 			token("another name in the target", "RFC 9112 3.2.2", "400", "GET https://evil.example/authorize HTTP/1.1\r\nHost: app.localhost\r\n\r\n"),
 			token("a user in the target", "RFC 9112 3.2.2; RFC 9110 4.2.4", "400", "GET https://app.localhost@evil.example/authorize HTTP/1.1\r\nHost: app.localhost\r\n\r\n"),
