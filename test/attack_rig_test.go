@@ -156,6 +156,18 @@ func (s *server) dial(t *testing.T, name string) *wire {
 	return &wire{t, secure, bufio.NewReader(secure)}
 }
 
+// dialAt connects to the address of a URL in clear.
+func dialAt(t *testing.T, address string) *wire {
+	t.Helper()
+	conn, err := net.DialTimeout("tcp", strings.TrimPrefix(address, "http://"), 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(12 * time.Second))
+	return &wire{t, conn, bufio.NewReader(conn)}
+}
+
 // trusted is the local CA as serve left it in the data folder.
 func (s *server) trusted() *x509.CertPool {
 	s.t.Helper()

@@ -59,6 +59,15 @@ func requestThreats() family {
 			{"the API's resource", "RFC 8707 2.1; RFC 9700 2.3", "back invalid_target", func(st *stage) answer {
 				return st.get(st.app.request(url.Values{"resource": {st.home("/mcp")}}))
 			}},
+			{"one's own resource at an issuer that another host replaces", "RFC 8707 2.1; RFC 9700 4.4", "400", func(st *stage) answer {
+				c := st.s.register(st.t, "partner.localhost", "http://127.0.0.1:9/back")
+				got := st.get(c.request(nil))
+				to, err := got.Location()
+				if err != nil || to.Query().Get("error") != "invalid_target" || to.Query().Has("code") {
+					st.t.Errorf("%d to %v", got.StatusCode, to)
+				}
+				return st.post(c.issuer+"/device/code", url.Values{"client_id": {"device_flow_client"}})
+			}},
 			{"a stranger's resource", "RFC 8707 2; RFC 9700 4.9.1", "back invalid_target", authorized(url.Values{"resource": {"https://evil.example/"}})},
 			{"a resource that begins like the host's", "RFC 8707 2", "back invalid_target", func(st *stage) answer {
 				return st.get(st.app.request(url.Values{"resource": {st.app.issuer + ".evil.example"}}))

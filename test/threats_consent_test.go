@@ -152,6 +152,21 @@ func consentThreats() family {
 				return st.bob.follow(st.s.register(st.t, "only.localhost", "http://127.0.0.1:9/back").request(nil))
 			}},
 			displayed("markup for a name", "RFC 6749 10.14; RFC 7591 5", "&lt;x-evil", `"'>`+markup+` onload=alert(1)>`, "https://good.example/back"),
+			{"markup for a name, before the person has signed in", "RFC 6749 10.14; RFC 7591 5", "page 200 &lt;x-evil", func(st *stage) answer {
+				return st.s.stranger().follow(st.named(`"'>`+markup+` onload=alert(1)>`, "https://good.example/back").request(nil))
+			}},
+			{"markup for a name, on the account page", "RFC 6749 10.14; RFC 7591 5", "page 200 &lt;x-evil", func(st *stage) answer {
+				c := st.named(`"'>`+markup+` onload=alert(1)>`, "https://good.example/back")
+				st.redeem(c, c.code(st.alice, nil), nil)
+				return st.alice.follow(st.home("/account"))
+			}},
+			{"a name that clears the administrator's terminal", "RFC 7591 5; RFC 6749 10.14", "page 200 Allow [2Jgone", func(st *stage) answer {
+				c := st.named("\x1b[2Jgone\x07", "https://good.example/back")
+				if out := st.s.local("oauth", "client", "list", "--format", "table", "--limit", "500"); strings.ContainsAny(out, "\x1b\x07") || !strings.Contains(out, "[2Jgone") {
+					st.t.Errorf("the list of clients: %q", out)
+				}
+				return st.alice.follow(c.request(nil))
+			}},
 			displayed("template text for a name", "RFC 6749 10.14; RFC 7591 5", "Allow {{.Data.Handle}}?", "{{.Data.Handle}}", "https://good.example/back"),
 			displayed("the name of the command line", "RFC 6749 10.2; RFC 8252 8.6; RFC 7591 5", "registered itself; its name is not verified", "Gatehouse command line", "https://evil.example/back"),
 			displayed("a known name in letters that look alike", "RFC 6749 10.2; RFC 7591 5", "evil.example", "Сlaude", "https://evil.example/back"),

@@ -89,6 +89,20 @@ func gateThreats() family {
 			{"another path in headers", "RFC 9700 4.13", "401", with(func(*stage, string) []string {
 				return []string{"X-Original-URL: /open", "X-Rewrite-URL: /open", "X-Forwarded-Uri: /open", "X-Forwarded-Prefix: /open"}
 			})},
+			{"what the backend is given of a token", "MCP security, Token Passthrough; RFC 9700 4.9.2", "200", func(st *stage) answer {
+				got := st.get(st.app.issuer+"/", "Authorization: Bearer "+st.model(), "Cookie: theme=dark")
+				if strings.Contains(got.Body, st.model()) || strings.Contains(got.Body, "Authorization") || !strings.Contains(got.Body, "theme=dark") {
+					st.t.Errorf("the backend saw\n%s", got.Body)
+				}
+				return got
+			}},
+			{"what the backend is given of a session", "MCP security, Session Hijacking; RFC 9700 4.9.2", "200", func(st *stage) answer {
+				got := st.get(st.app.issuer+"/", session(st)+"; __Host-gatehouse-browser="+random()+"; theme=dark")
+				if strings.Contains(got.Body, "gatehouse-browser") || strings.Contains(got.Body, "__Host-gatehouse=") || !strings.Contains(got.Body, "theme=dark") {
+					st.t.Errorf("the backend saw\n%s", got.Body)
+				}
+				return got
+			}},
 			{"a path below an open one, and up again", "RFC 9700 4.13", "401", func(st *stage) answer {
 				return st.raw("app.localhost", "GET /open/../private HTTP/1.1\r\nHost: app.localhost\r\nConnection: close\r\n\r\n")
 			}},

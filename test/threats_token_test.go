@@ -175,6 +175,17 @@ func tokenThreats() family {
 			forged("no client", "RFC 9068 2.2", nil, members{"client_id": nil}),
 			forged("no id", "RFC 9068 2.2", nil, members{"jti": nil}),
 			elsewhere("at another host", "RFC 9700 4.10.2; MCP authorization, Token Audience Binding and Validation", func(st *stage) string { return st.other.issuer + "/private" }),
+			{"at its issuer, of a host whose tokens the issuer makes", "RFC 9700 4.10.2; RFC 8707 2", "401 invalid_token", func(st *stage) answer {
+				partner := st.s.url("partner.localhost", "")
+				out := st.tokens(st.app, url.Values{"resource": {partner}})
+				if got := st.get(partner+"/", "Authorization: Bearer "+out.Access); got.StatusCode != http.StatusOK {
+					st.t.Errorf("at that host itself: %d %s", got.StatusCode, got.Body)
+				}
+				return st.private("Authorization: Bearer " + out.Access)
+			}},
+			{"at a host whose tokens its issuer makes", "RFC 9700 4.10.2; RFC 8707 2", "401 invalid_token", func(st *stage) answer {
+				return st.get(st.s.url("partner.localhost", "/private"), "Authorization: Bearer "+st.model())
+			}},
 			elsewhere("at an MCP endpoint of another host", "RFC 9700 4.10.2; MCP security, Token Passthrough", func(st *stage) string { return st.s.url("tools.localhost", "/mcp/private") }),
 			elsewhere("at the API", "RFC 9700 4.10.2; RFC 8707 3", func(st *stage) string { return st.home("/proxies/") }),
 			elsewhere("at our MCP server", "RFC 9700 4.10.2; MCP security, Token Passthrough", func(st *stage) string { return st.home("/mcp") }),

@@ -140,6 +140,17 @@ func transportThreats() family {
 				}
 				return got
 			}},
+			{"the way to sign in for another name", "RFC 9700 4.11.2; RFC 9700 4.13", "to /signin", func(st *stage) answer {
+				return st.get(st.app.issuer+"/.gatehouse/start?return=/", "X-Forwarded-Host: evil.example", "Forwarded: host=evil.example", "X-Forwarded-Proto: http")
+			}},
+			{"a stranger's name that leads to this machine", "MCP transports, Security Warning; RFC 9110 7.4", "404", func(st *stage) answer {
+				return st.raw("", "GET /mcp HTTP/1.1\r\nHost: rebound.example\r\nOrigin: http://rebound.example\r\nConnection: close\r\n\r\n")
+			}},
+			{"the same at the direct door", "MCP transports, Security Warning; RFC 9110 7.4", "401", func(st *stage) answer {
+				w := dialAt(st.t, st.s.Direct)
+				w.send("GET /proxies/ HTTP/1.1\r\nHost: rebound.example\r\nOrigin: http://rebound.example\r\nConnection: close\r\n\r\n")
+				return w.read()
+			}},
 			{"a challenge for another name", "RFC 9728 5.1; RFC 9110 7.2", "401", func(st *stage) answer {
 				got := st.raw("app.localhost", "GET /private HTTP/1.1\r\nHost: app.localhost:666\r\nX-Forwarded-Host: evil.example\r\nConnection: close\r\n\r\n")
 				if c := got.Header.Get("WWW-Authenticate"); !strings.Contains(c, `"`+st.app.issuer+`/.well-known`) {
