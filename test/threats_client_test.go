@@ -87,7 +87,7 @@ func clientThreats() family {
 				text := st.assertion(map[string]any{"alg": "HS256"}, nil)
 				return url.Values{"client_id": {st.vault.id}, "client_assertion_type": {jwtBearer}, "client_assertion": {text + "." + hs256(text, []byte(st.secret))}}
 			}, nil)},
-			{"an assertion beside the secret", "RFC 6749 2.3; RFC 7523 2.2", "401 invalid_client", asVault(func(st *stage) url.Values {
+			{"an assertion beside the secret", "RFC 6749 2.3; RFC 7523 2.2", "400 invalid_request", asVault(func(st *stage) url.Values {
 				return url.Values{"client_assertion_type": {jwtBearer}, "client_assertion": {st.assertion(map[string]any{"alg": "none"}, nil) + "."}}
 			}, func(st *stage) []string { return []string{basicAuth(st.vault.id, "wrong")} })},
 			{"an access token for an assertion", "RFC 7523 3; RFC 8725 3.11", "401 invalid_client", func(st *stage) answer {

@@ -47,7 +47,7 @@ func registrationThreats() family {
 			if len(made.URIs) != 1 || made.Secret != "" {
 				st.t.Errorf("registered was %+v", made)
 			}
-			if got := st.get(made.Address, "Authorization: Bearer "+made.Token); got.StatusCode != http.StatusOK || strings.Contains(got.Body, made.Token) {
+			if got := st.get(made.Address, "Authorization: Bearer "+made.Token); got.StatusCode != http.StatusOK {
 				st.t.Errorf("its own registration: %d %s", got.StatusCode, got.Body)
 			}
 			if got := ask(st.t, st.mallory, "DELETE", made.Address, "", "Authorization: Bearer "+made.Token); got.StatusCode != http.StatusNoContent {
@@ -107,12 +107,13 @@ func registrationThreats() family {
 				}
 				return st.get(st.app.request(url.Values{"redirect_uri": {"https://thief.example/back"}}))
 			}},
-			{"with addresses in this network for its pictures and keys", "MCP security, Server-Side Request Forgery (SSRF); RFC 7591 5", "400 invalid_client_metadata", func(st *stage) answer {
+			{"with addresses in this network for its pictures and keys", "MCP security, Server-Side Request Forgery (SSRF); RFC 7591 5", "401 invalid_client", func(st *stage) answer {
 				m := map[string]any{"redirect_uris": []string{"https://thief.example/back"}, "client_uri": st.bait.url, "logo_uri": st.bait.url + "/logo", "tos_uri": st.bait.url, "policy_uri": st.bait.url, "sector_identifier_uri": st.bait.url}
 				made := st.enroll("app.localhost", m)
 				st.get((&oauthClient{t: st.t, s: st.s, issuer: st.app.issuer, id: made.ID, redirect: made.URIs[0], verifier: random()}).request(nil))
-				m["jwks_uri"] = st.bait.url + "/jwks"
-				return st.tryEnroll("app.localhost", m)
+				m["jwks_uri"], m["token_endpoint_auth_method"] = st.bait.url+"/jwks", "private_key_jwt"
+				made = st.enroll("app.localhost", m)
+				return st.proven(made.ID, st.assertion(members{"alg": "RS256"}, members{"iss": made.ID, "sub": made.ID})+"."+strings.Repeat("A", 342), nil)
 			}},
 			{"with a redirect within this network, which is never fetched", "MCP security, Server-Side Request Forgery (SSRF)", "to /consent", func(st *stage) answer {
 				return st.get(st.named("insider", st.bait.url+"/back").request(nil))

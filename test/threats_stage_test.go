@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"gatehouse/test/dnstest"
 	"gatehouse/test/githubtest"
 )
 
@@ -35,7 +36,11 @@ type stage struct {
 	secret  string       // vault's
 	good    string       // an access token of alice at app.localhost, by app
 
-	founders       int          // accounts that one setup link made
+	founders       int        // accounts that one setup link made
+	web            *publisher // of client documents
+	shelf          *shelf     // what it answers
+	dns            *dnstest.Server
+	signer         string       // the client that proves itself by a key
 	bait           *bait        // an address that nobody may fetch
 	slow, slowForm chan slowEnd // requests that never end: to the token endpoint, to the sign-in form
 	kid            string       // of the server's key

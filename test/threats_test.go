@@ -40,8 +40,9 @@ type family struct {
 func families() []family {
 	return []family{
 		redirectThreats(), requestThreats(), codeThreats(), clientThreats(), registrationThreats(), refreshThreats(),
-		revocationThreats(), tokenThreats(), gateThreats(), deviceThreats(), consentThreats(), ticketThreats(),
+		assertionThreats(), revocationThreats(), tokenThreats(), gateThreats(), deviceThreats(), consentThreats(), ticketThreats(),
 		sessionThreats(), transportThreats(), hurriedThreats(), providerThreats(), verifyThreats(),
+		documentThreats(), insideThreats(),
 	}
 }
 
