@@ -44,7 +44,7 @@ func assertionThreats() family {
 	otherwise := func(name, refs, want string, try func(st *stage) answer) threat { return threat{name, refs, want, try} }
 	now := time.Now().Unix()
 	return family{
-		name: "assertion", stage: localStage,
+		name:  "assertion",
 		about: "Clients that prove themselves by a signed assertion: what they did not sign, not for this server, or not now. But for what a row says the client's own key has signed it.",
 		proper: func(st *stage) {
 			t := text(st, nil, nil)

@@ -11,7 +11,7 @@ import (
 func requestThreats() family {
 	plain := url.Values{"code_challenge_method": {"plain"}, "code_challenge": {strings.Repeat("v", 43)}}
 	return family{
-		name: "authorize", stage: localStage,
+		name:  "authorize",
 		about: "Authorization requests of a registered client that ask for what it may not have, or say it in a way that could be read twice.",
 		proper: func(st *stage) {
 			for _, got := range []answer{st.get(st.app.request(nil)), st.get(st.app.request(url.Values{"state": nil})), st.get(st.app.request(url.Values{"resource": {st.app.issuer, st.app.issuer + "/"}}))} {

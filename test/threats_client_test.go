@@ -28,7 +28,7 @@ func clientThreats() family {
 	none := func(*stage) url.Values { return nil }
 	id := func(st *stage) url.Values { return url.Values{"client_id": {st.vault.id}} }
 	return family{
-		name: "client", stage: localStage,
+		name:  "client",
 		about: "Token requests in the name of a client that is somebody else's, or that prove it in a wrong way.",
 		proper: func(st *stage) {
 			code := st.vault.code(st.alice, nil)

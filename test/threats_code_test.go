@@ -11,7 +11,7 @@ import (
 // servers up.
 func codeThreats() family {
 	return family{
-		name: "code", stage: localStage,
+		name:  "code",
 		about: "A code that alice's program was given, in other hands, at other places or twice.",
 		proper: func(st *stage) {
 			out := st.tokens(st.app, nil)

@@ -49,7 +49,7 @@ func consentThreats() family {
 		}}
 	}
 	return family{
-		name: "consent", stage: localStage,
+		name:  "consent",
 		about: "An application that wants a person's yes: without asking, by a page or script of somebody else, or by looking like another one.",
 		proper: func(st *stage) {
 			got := st.decide(st.alice, st.app, nil, "allow")

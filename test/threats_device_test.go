@@ -68,7 +68,7 @@ func deviceThreats() family {
 		}
 	}
 	return family{
-		name: "device", stage: localStage,
+		name:  "device",
 		about: "Device codes that are polled by others, guessed, or sent to somebody who did not ask for them.",
 		proper: func(st *stage) {
 			w := st.device("user")

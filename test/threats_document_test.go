@@ -110,7 +110,7 @@ func documentThreats() family {
 	}
 	const document = "MCP authorization, Client ID Metadata Document Security"
 	return family{
-		name: "client document", stage: documentStage,
+		name:  "client document",
 		about: "Clients known by the address of their metadata document: documents that are somebody else's, dangerous or none, and other spellings of an address.",
 		proper: func(st *stage) {
 			got := st.get(st.app.request(nil))
@@ -217,7 +217,7 @@ func insideThreats() family {
 		}}
 	}
 	return family{
-		name: "own network", stage: insideStage,
+		name:  "own network",
 		about: "Addresses of client documents that lead into the network of the server, by themselves or by what DNS answers.",
 		proper: func(st *stage) {
 			if got := st.get(st.s.stranger().s.url("app.localhost", "/jwks")); got.StatusCode != http.StatusOK {

@@ -37,7 +37,7 @@ func gateThreats() family {
 		return got
 	}
 	return family{
-		name: "gate", stage: localStage,
+		name:  "gate",
 		about: "A good token or a visitor's session where it must not count, and other sites' scripts.",
 		proper: func(st *stage) {
 			st.works(st.model())

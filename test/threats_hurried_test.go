@@ -85,7 +85,7 @@ func flooded(n int, ask func(st *stage) answer) func(*stage) answer {
 // hurriedThreats come too late or too often.
 func hurriedThreats() family {
 	return family{
-		name: "late and often", stage: hurriedStage,
+		name:  "late and often",
 		about: "What has expired, and floods from one address.",
 		proper: func(st *stage) {
 			st.judge("to /consent", st.get(st.app.request(nil)))

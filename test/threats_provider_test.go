@@ -92,7 +92,7 @@ func providerThreats() family {
 		return p
 	}
 	return family{
-		name: "identity provider", stage: githubStage,
+		name:  "identity provider",
 		about: "The way to GitHub and back: states and codes of others, accounts that are not who they seem, and a proxy owner's own GitHub app.",
 		proper: func(st *stage) {
 			st.github.As("octocat")

@@ -10,7 +10,7 @@ import (
 // client has not registered.
 func redirectThreats() family {
 	return family{
-		name: "redirect", stage: localStage,
+		name:  "redirect",
 		about: "A client that registered a few redirect URIs, and an authorization request that names another one.",
 		proper: func(st *stage) {
 			c := st.traveled()

@@ -22,7 +22,7 @@ func refreshThreats() family {
 		}
 	}
 	return family{
-		name: "refresh", stage: localStage,
+		name:  "refresh",
 		about: "A refresh token that alice's program was given, in other hands or for more than it was given for.",
 		proper: func(st *stage) {
 			got, out := st.app.refresh(st.tokens(st.app, nil).Refresh)

@@ -40,7 +40,7 @@ func registrationThreats() family {
 		}}
 	}
 	return family{
-		name: "registration", stage: localStage,
+		name:  "registration",
 		about: "Registrations that would make a client dangerous, break the reader, or touch somebody else's registration.",
 		proper: func(st *stage) {
 			made := st.enroll("app.localhost", map[string]any{"client_name": "good", "redirect_uris": []string{"https://good.example/back", "javascript:alert(1)"}, "token_endpoint_auth_method": "none"})

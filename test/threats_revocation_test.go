@@ -36,7 +36,7 @@ func revocationThreats() family {
 		return got
 	}
 	return family{
-		name: "revocation and introspection", stage: localStage,
+		name:  "revocation and introspection",
 		about: "Clients that end or look at tokens which are not theirs.",
 		proper: func(st *stage) {
 			out := st.tokens(st.app, nil)

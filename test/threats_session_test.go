@@ -32,7 +32,7 @@ func sessionThreats() family {
 		return p.submit(p.follow(st.home("/signin")), "/signin", url.Values{"provider": {"local"}, "name": {name}, "password": {password}})
 	}
 	return family{
-		name: "session", stage: localStage,
+		name:  "session",
 		about: "Sessions at other hosts than their own, sessions that somebody planted, and the sign-in form.",
 		proper: func(st *stage) {
 			p := st.s.stranger()

@@ -32,40 +32,58 @@ type threat struct {
 type family struct {
 	name   string
 	about  string
-	stage  func(t *testing.T) *stage
 	proper func(st *stage)
 	rows   []threat
 }
 
-func families() []family {
-	return []family{
-		redirectThreats(), requestThreats(), codeThreats(), clientThreats(), registrationThreats(), refreshThreats(),
-		assertionThreats(), revocationThreats(), tokenThreats(), gateThreats(), deviceThreats(), consentThreats(), ticketThreats(),
-		sessionThreats(), transportThreats(), hurriedThreats(), providerThreats(), verifyThreats(),
-		documentThreats(), insideThreats(),
+// scene is the families that share a running program.
+type scene struct {
+	name     string
+	start    func(t *testing.T) *stage
+	families []family
+}
+
+func scenes() []scene {
+	return []scene{
+		{"local", localStage, []family{
+			redirectThreats(), requestThreats(), codeThreats(), clientThreats(), assertionThreats(), registrationThreats(),
+			refreshThreats(), revocationThreats(), tokenThreats(), gateThreats(), deviceThreats(), consentThreats(), ticketThreats(),
+			sessionThreats(), transportThreats(),
+		}},
+		{"hurried", hurriedStage, []family{hurriedThreats()}},
+		{"github", githubStage, []family{providerThreats(), verifyThreats()}},
+		{"documents", documentStage, []family{documentThreats()}},
+		{"inside", insideStage, []family{insideThreats()}},
 	}
 }
 
-// TestThreats tries each attack of the table at the real program.
+func families() []family {
+	var all []family
+	for _, s := range scenes() {
+		all = append(all, s.families...)
+	}
+	return all
+}
+
+// TestThreats tries each attack of the table at the real program. Scenes run at
+// once, the rows of each one after the other.
 func TestThreats(t *testing.T) {
-	stages := map[string]*stage{}
-	for _, f := range families() {
-		key := fmt.Sprintf("%p", f.stage)
-		if stages[key] == nil {
-			stages[key] = f.stage(t)
-		}
-		st := stages[key]
-		t.Run(f.name, func(t *testing.T) {
-			t.Run("proper", func(t *testing.T) { st.on(t, f.proper) })
-			for _, row := range f.rows {
-				t.Run(row.name, func(t *testing.T) {
-					st.on(t, func(st *stage) { st.judge(row.want, row.try(st)) })
+	for _, s := range scenes() {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			st := s.start(t)
+			for _, f := range s.families {
+				t.Run(f.name, func(t *testing.T) {
+					t.Run("proper", func(t *testing.T) { st.on(t, f.proper) })
+					for _, row := range f.rows {
+						t.Run(row.name, func(t *testing.T) {
+							st.on(t, func(st *stage) { st.judge(row.want, row.try(st)) })
+						})
+					}
 				})
 			}
+			st.on(t, (*stage).nothingWasGranted)
 		})
-	}
-	for _, st := range stages {
-		st.on(t, (*stage).nothingWasGranted)
 	}
 }
 

@@ -32,7 +32,7 @@ func ticketThreats() family {
 		}}
 	}
 	return family{
-		name: "ticket", stage: localStage,
+		name:  "ticket",
 		about: "Tickets, which bring a sign-in to the host that asked for it, in other hands and at other places; and addresses of ours that should lead elsewhere.",
 		proper: func(st *stage) {
 			got := get(st.t, st.alice.c, ticket(st, st.alice))

@@ -47,7 +47,7 @@ func tokenThreats() family {
 		}}
 	}
 	return family{
-		name: "token", stage: localStage,
+		name:  "token",
 		about: "Access tokens that nobody issued, that are meant for somebody else, or that are no access tokens. But for what a row says they are well made, signed with the server's own key.",
 		proper: func(st *stage) {
 			for name, token := range map[string]string{"as it came": st.model(), "signed by the test": st.forge(nil, nil), "typ with application/": st.forge(members{"typ": "application/at+jwt"}, nil), "several audiences": st.forge(nil, members{"aud": []string{"https://x.example", st.app.issuer}})} {

@@ -88,7 +88,7 @@ func transportThreats() family {
 		}}
 	}
 	return family{
-		name: "transport", stage: localStage,
+		name:  "transport",
 		about: "Requests to the endpoints with other methods, bodies, spellings and names than they take.",
 		proper: func(st *stage) {
 			for _, got := range []answer{

@@ -14,7 +14,7 @@ func verifyThreats() family {
 		return append([]string{"X-Forwarded-Host: app.localhost", "X-Forwarded-Proto: https", "X-Forwarded-Method: GET"}, more...)
 	}
 	return family{
-		name: "forward-auth", stage: githubStage,
+		name:  "forward-auth",
 		about: "What a visitor may try at another proxy that asks `/verify`, which this one trusts.",
 		proper: func(st *stage) {
 			if got := get(st.t, st.s.client(), st.s.Direct+"/verify", base("X-Forwarded-Uri: /open/x")...); got.StatusCode != http.StatusOK || got.Header.Get("X-Auth-User") != "" {
