@@ -41,6 +41,7 @@ type stage struct {
 	shelf          *shelf     // what it answers
 	dns            *dnstest.Server
 	signer         string       // the client that proves itself by a key
+	trader         *oauthClient // the one that exchanges tokens
 	bait           *bait        // an address that nobody may fetch
 	slow, slowForm chan slowEnd // requests that never end: to the token endpoint, to the sign-in form
 	kid            string       // of the server's key

@@ -46,7 +46,7 @@ type scene struct {
 func scenes() []scene {
 	return []scene{
 		{"local", localStage, []family{
-			redirectThreats(), requestThreats(), codeThreats(), clientThreats(), assertionThreats(), registrationThreats(),
+			redirectThreats(), requestThreats(), codeThreats(), clientThreats(), assertionThreats(), exchangeThreats(), registrationThreats(),
 			refreshThreats(), revocationThreats(), tokenThreats(), gateThreats(), deviceThreats(), consentThreats(), ticketThreats(),
 			sessionThreats(), transportThreats(),
 		}},
