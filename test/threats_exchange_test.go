@@ -1,6 +1,7 @@
 package test
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -15,9 +16,7 @@ const (
 func (st *stage) exchanged(c *oauthClient, subject string, more url.Values) answer {
 	st.t.Helper()
 	form := url.Values{"grant_type": {exchangeGrant}, "client_id": {c.id}, "subject_token": {subject}, "subject_token_type": {accessType}}
-	for name, values := range more {
-		form[name] = values
-	}
+	maps.Copy(form, more)
 	return st.post(c.issuer+"/token", form)
 }
 

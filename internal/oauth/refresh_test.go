@@ -195,3 +195,15 @@ func TestNoRefreshTokenForAClientThatDidNotAskForOne(t *testing.T) {
 	}
 	r.refresh(appOrigin, client, "x").refused(t, 400, "unauthorized_client", "")
 }
+
+// A host that takes no refresh tokens any more gives none either, to clients that
+// registered for them before.
+func TestARefreshTokenThatNobodyTakesIsNotGiven(t *testing.T) {
+	r := newRig(t)
+	client := r.registered(appOrigin)
+	r.change("app.example.com", func(p *site.Proxy) { p.OAuthServerGrantTypes = []string{grantCode} })
+	got := r.post(appOrigin+"/token", codeForm(client, r.code(appOrigin, client, person("alice"), authorizeQuery(client))))
+	if got.StatusCode != http.StatusOK || strings.Contains(string(got.body), "refresh_token") {
+		t.Errorf("%d %s", got.StatusCode, got.body)
+	}
+}

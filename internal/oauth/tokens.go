@@ -64,7 +64,7 @@ func (s *Server) begin(ctx context.Context, c *Client, g Grant, now time.Time) (
 	}
 	refresh := ""
 	life := s.opt.AccessTokenLifetime
-	if c.may(grantRefresh) {
+	if s.refreshes(c, g.Issuer) {
 		refresh = s.newRefreshToken(g.ID, now)
 		g.Branches = []Branch{{Hash: hashed(refresh), At: now}}
 		life = s.familyLife(&g, now)
@@ -78,6 +78,13 @@ func (s *Server) begin(ctx context.Context, c *Client, g Grant, now time.Time) (
 	}
 	s.tally(ctx, &g, life)
 	return answer, nil
+}
+
+// refreshes reports whether a client gets refresh tokens of an issuer: it
+// registered for them, and the issuer's host still takes them.
+func (s *Server) refreshes(c *Client, issuer string) bool {
+	host := s.hostOf(issuer)
+	return c.may(grantRefresh) && (host == nil || slices.Contains(grantTypes(host), grantRefresh))
 }
 
 // allowed asks step 8 of the access decision for a person who is not here.
