@@ -247,8 +247,10 @@ func (r *revoker) open(what string, headers ...string) *streams {
 	go func() {
 		defer close(x.events)
 		defer res.Body.Close()
-		for err == nil {
-			_, err = res.Body.Read(buf)
+		for {
+			if _, err := res.Body.Read(buf); err != nil {
+				return
+			}
 		}
 	}()
 	socket, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(r.s.url("app.localhost", "/ws"), "http"), &websocket.DialOptions{HTTPHeader: h,

@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"maps"
 	"net/http"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -207,5 +208,15 @@ func TestBadSignaturesAreBoundedBeforeRSA(t *testing.T) {
 	r.verified = newCache()
 	if verdict, _ := r.admit(http.MethodGet, appOrigin+"/", "Authorization", "Bearer "+spoil(minted)); verdict.Reason != "token_signature" {
 		t.Errorf("a forged token under a true id: %s", verdict.Reason)
+	}
+	for range forgedEach {
+		last, _ = r.admit(http.MethodGet, appOrigin+"/", "Authorization", "Bearer "+spoil(minted))
+	}
+	if last.Reason != "token_attempts" {
+		t.Errorf("forged tokens without end under one true id: %s", last.Reason)
+	}
+	r.from = netip.MustParseAddr("198.51.100.9")
+	if verdict, _ := r.admit(http.MethodGet, appOrigin+"/", "Authorization", "Bearer "+minted); verdict.Outcome != site.Allow {
+		t.Errorf("the true token elsewhere is refused for them: %s", verdict.Reason)
 	}
 }

@@ -106,6 +106,7 @@ type Server struct {
 	change   atomic.Int64 // grows whenever what verified may have stopped counting
 	verified *cache       // tokens and cookies that were verified
 	limits   limits
+	forged   forgeries // ids of real tokens under which forged ones came
 	flight   flights
 	families turns      // refreshes of one grant, one after the other
 	own      ownGrants  // of clients that act for themselves

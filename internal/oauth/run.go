@@ -68,6 +68,7 @@ func (s *Server) tidy(ctx context.Context) {
 			s.revoked.prune(now)
 			s.verified.prune(now)
 			s.limits.prune(now)
+			s.forged.forget()
 			s.flight.prune(now)
 			s.byURL.prune(now)
 			s.keySets.prune(now)

@@ -119,6 +119,9 @@ func (s *Server) verifyFresh(token string, from netip.Addr, now time.Time) (*ver
 	case err == nil:
 	case errors.Is(err, jwt.ErrTokenSignatureInvalid) && s.looksOurs(token):
 		s.limits.badToken(from)
+		if s.ownTokenID(c.ID) {
+			s.forged.note(c.ID)
+		}
 		return nil, badSignature
 	default:
 		if bad, ok := errors.AsType[*badToken](err); ok {
@@ -153,7 +156,7 @@ func (s *Server) keyFor(ring *keyring, t *jwt.Token, from netip.Addr, now time.T
 		return nil, badForeign
 	case typ != tokenType:
 		return nil, badHeader
-	case s.limits.badTokens(from) && !s.ownTokenID(t.Claims.(*claims).ID):
+	case s.limits.badTokens(from) && !s.likelyOurs(t.Claims.(*claims).ID):
 		return nil, badBounded
 	case key == nil:
 		s.limits.badToken(from)
