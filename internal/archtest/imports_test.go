@@ -25,6 +25,7 @@ var allowed = map[string][]string{
 	"internal/store/disk":               {"internal/fault"},
 	"internal/store/boltstore":          {"internal/fault", "internal/store", "internal/store/disk", "internal/store/feed", "internal/store/boltstore/blocklog"},
 	"internal/store/boltstore/blocklog": {"internal/fault", "internal/store", "internal/store/disk", "internal/store/feed"},
+	"internal/store/redisstore":         {"internal/fault", "internal/store", "internal/store/feed"},
 	"internal/store/storetest":          {"internal/fault", "internal/store"},
 	"internal/journal":                  {"internal/fault", "internal/principal", "internal/store"},
 	"internal/config":                   {"internal/fault"},
