@@ -20,10 +20,9 @@ import (
 	"gatehouse/internal/site"
 )
 
-// openLogs makes the process log and the journal, which mask by the same rules;
+// openJournal makes the journal, which masks by the same rules as the process log;
 // warnings of the one are entries of the other.
-func (n *node) openLogs() (err error) {
-	n.log, n.levels = journal.NewLogger(n.stderr, n.cfg.Log.Format, n.cfg.Log.Level)
+func (n *node) openJournal() (err error) {
 	n.journal, err = journal.New(n.store, journal.Options{
 		Retention: n.cfg.Log.Retention, MaxEntries: n.cfg.Log.MaxEntries, Logger: n.log,
 	})
@@ -78,7 +77,7 @@ func (n *node) controlDeps() control.Deps {
 	}
 	return control.Deps{
 		Store: n.store, Sealer: n.sealer, Worlds: n.roster, Origins: n.origins, Journal: n.journal, Log: n.component("control"),
-		Levels: n.levels, OAuth: n.oauth, Hasher: n.pages.Hasher(), Logins: n.pages, Certificates: n.certs, Loops: n.loops, Node: name, Release: release().Version,
+		Levels: n.levels, OAuth: n.oauth, Hasher: n.pages.Hasher(), Logins: n.pages, Certificates: n.certs, Loops: n.loops, Backend: n.backend(), Node: name, Release: release().Version,
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
 
@@ -15,14 +14,12 @@ import (
 	"gatehouse/internal/config"
 	"gatehouse/internal/control"
 	"gatehouse/internal/edge"
-	"gatehouse/internal/fault"
 	"gatehouse/internal/journal"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/roster"
 	"gatehouse/internal/signin"
 	"gatehouse/internal/site"
 	"gatehouse/internal/store"
-	"gatehouse/internal/store/boltstore"
 )
 
 // node is one running Gatehouse: its parts, in the order in which they are made.
@@ -30,13 +27,14 @@ type node struct {
 	cfg    *config.Config
 	stderr io.Writer
 
-	store     *boltstore.Store
-	sealer    *store.Sealer
-	journal   *journal.Journal
-	log       *slog.Logger
-	levels    *journal.Levels
-	listeners *listeners
-	origins   site.Origins
+	store      store.Store
+	closeStore func() error
+	sealer     *store.Sealer
+	journal    *journal.Journal
+	log        *slog.Logger
+	levels     *journal.Levels
+	listeners  *listeners
+	origins    site.Origins
 
 	roster  *roster.Roster
 	certs   *cert.Keeper
@@ -50,17 +48,14 @@ type node struct {
 // serve runs the whole system until ctx ends. With protect it first makes sure
 // that this host exists with sign-in on.
 func serve(ctx context.Context, cfg *config.Config, protect *protectArgs, stderr io.Writer) (err error) {
-	if cfg.Redis.Enabled() {
-		return fault.BadField("REDIS_URL", "this version keeps its state in DATA_DIR only: leave REDIS_URL unset")
-	}
 	if err := protect.check(cfg.Listen.BaseDomain); err != nil {
 		return err
 	}
 	n := &node{cfg: cfg, stderr: stderr}
-	if err := n.open(); err != nil {
+	if err := n.open(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, n.store.Close()) }()
+	defer func() { err = errors.Join(err, n.closeStore()) }()
 	if err := n.bind(); err != nil {
 		return err
 	}
@@ -77,24 +72,15 @@ func serve(ctx context.Context, cfg *config.Config, protect *protectArgs, stderr
 	})
 }
 
-// open opens what everything else needs: the store, the key that seals secrets,
-// the journal and the process log.
-func (n *node) open() error {
-	var err error
-	if n.store, err = boltstore.Open(n.cfg.DataDir, boltstore.Options{}); err != nil {
+// open opens what everything else needs: the process log, the store, the key
+// that seals secrets, and the journal.
+func (n *node) open(ctx context.Context) error {
+	n.log, n.levels = journal.NewLogger(n.stderr, n.cfg.Log.Format, n.cfg.Log.Level)
+	if err := n.openStore(ctx); err != nil {
 		return err
 	}
-	key := []byte(n.cfg.SecretKey.Reveal())
-	if len(key) == 0 {
-		if key, err = store.LoadOrCreateKey(filepath.Join(n.cfg.DataDir, "secret.key")); err != nil {
-			return errors.Join(err, n.store.Close())
-		}
-	}
-	if n.sealer, err = store.NewSealer(key); err != nil {
-		return errors.Join(err, n.store.Close())
-	}
-	if err := n.openLogs(); err != nil {
-		return errors.Join(err, n.store.Close())
+	if err := errors.Join(n.openSealer(), n.openJournal()); err != nil {
+		return errors.Join(err, n.closeStore())
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 // Redis is the shared store. Without addresses state is embedded, in DATA_DIR.
 type Redis struct {
 	Server RedisServer // from REDIS_URL; its password is REDIS_PASSWORD's when the URL has none
+	CAFile string      // PEM file; with rediss: authorities that are trusted beside the system's
 	Prefix string      // put before every key
 
 	password Secret // REDIS_PASSWORD

@@ -33,9 +33,11 @@ func stateVars() []variable {
 		define("SECRET_KEY", "", keyBytes(32), func(c *Config) *Secret { return &c.SecretKey },
 			"Seals secrets at rest. Required with Redis, where all nodes share it.").orElse("generated once beside the embedded store").secret(),
 		define("REDIS_URL", "", redisURL(), func(c *Config) *RedisServer { return &c.Redis.Server },
-			"Keeps state in Redis instead, for several nodes. Whoever can write to that Redis is administrator of Gatehouse. This version refuses to start with it.").orElse("none: state is embedded").secretBut(maskRedis),
+			"Keeps state in Redis instead, for several nodes. Whoever can write to that Redis is administrator of Gatehouse.").orElse("none: state is embedded").secretBut(maskRedis),
 		define("REDIS_PASSWORD", "", secretText(), func(c *Config) *Secret { return &c.Redis.password },
 			"Used when REDIS_URL has no password.").secret(),
+		define("REDIS_CA_FILE", "", pemFile(), func(c *Config) *string { return &c.Redis.CAFile },
+			"Certificates that a Redis with TLS is trusted by, beside the system's."),
 		define("REDIS_PREFIX", "", redisPrefix(), func(c *Config) *string { return &c.Redis.Prefix },
 			"Put before every key in Redis."),
 	}

@@ -184,6 +184,7 @@ type Deps struct {
 	// Loops answers whether a target leads back to a listener of ours; nil: never.
 	Loops func(ctx context.Context, t site.Target) bool
 
+	Backend string           // of the store: "embedded" or "redis"
 	Node    string           // this node's name
 	Release string           // version of Gatehouse
 	Now     func() time.Time // nil: time.Now

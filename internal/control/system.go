@@ -23,6 +23,7 @@ type Health struct {
 // the direct listener.
 type HealthDetails struct {
 	Store   string  `json:"store" jsonschema:"ok, or what is wrong with it"`
+	Backend string  `json:"backend" jsonschema:"where the store is: embedded or redis"`
 	Node    string  `json:"node"`
 	Version string  `json:"version"`
 	Uptime  float64 `json:"uptime_seconds"`
@@ -36,7 +37,7 @@ func (c *Control) Health(ctx context.Context, _ Nothing) (Health, error) {
 		h.Status = "degraded"
 	}
 	if v := site.VisitFrom(ctx); c.mayRead(ctx) || (v != nil && v.Direct) {
-		h.HealthDetails = &HealthDetails{Store: storeState, Node: c.deps.Node, Version: c.deps.Release,
+		h.HealthDetails = &HealthDetails{Store: storeState, Backend: c.deps.Backend, Node: c.deps.Node, Version: c.deps.Release,
 			Uptime: c.now().Sub(c.started).Seconds(), Proxies: c.world().Len()}
 	}
 	return h, nil

@@ -87,12 +87,18 @@ func readAll[T any](ctx context.Context, table store.Table[T], log *slog.Logger,
 	return all, nil
 }
 
-// Run follows the store until ctx ends.
+// tryAgain is how long a change that could not be read waits for the store.
+const tryAgain = time.Second
+
+// Run follows the store until ctx ends. While the store is away the world stays
+// as it is; then everything is read again.
 func (r *Roster) Run(ctx context.Context) error {
 	proxies := r.kv.Watch(ctx, ProxyPrefix)
 	routes := r.kv.Watch(ctx, RoutePrefix)
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
+	again := time.NewTimer(time.Hour)
+	again.Stop()
 	for {
 		var event store.Event
 		var ok bool
@@ -102,18 +108,25 @@ func (r *Roster) Run(ctx context.Context) error {
 		case <-timer.C:
 			r.rebuild()
 			continue
+		case <-again.C:
+			event, ok = store.Event{Kind: store.Reload}, true
 		}
 		if !ok {
 			return context.Cause(ctx)
 		}
-		if r.apply(ctx, event) {
+		due, missed := r.apply(ctx, event)
+		if due {
 			timer.Reset(gather)
+		}
+		if missed {
+			again.Reset(tryAgain)
 		}
 	}
 }
 
-// apply takes one event in and reports whether a new world is due.
-func (r *Roster) apply(ctx context.Context, event store.Event) bool {
+// apply takes one event in and reports whether a new world is due, and whether
+// the store was away, so that something is missing.
+func (r *Roster) apply(ctx context.Context, event store.Event) (due, missed bool) {
 	var err error
 	switch {
 	case event.Kind == store.Reload:
@@ -124,10 +137,12 @@ func (r *Roster) apply(ctx context.Context, event store.Event) bool {
 		err = refresh(ctx, r, r.kv, RoutePrefix, "route", event.Key, r.routes, func(t *site.Route, v int64) { t.Version = v })
 	}
 	if err != nil {
-		r.log.ErrorContext(ctx, "a change is not served yet", "key", event.Key, "error", err)
-		return false
+		if ctx.Err() == nil {
+			r.log.ErrorContext(ctx, "a change is not served yet", "key", event.Key, "error", err)
+		}
+		return false, fault.Is(err, fault.Unavailable)
 	}
-	return event.Kind != store.Reload // Load has published already
+	return event.Kind != store.Reload, false // Load has published already
 }
 
 func refresh[T any](ctx context.Context, r *Roster, kv store.KV, prefix, noun, key string, into map[string]T, stamp func(*T, int64)) error {

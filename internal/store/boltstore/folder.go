@@ -20,6 +20,22 @@ const (
 	lockRetry = 50 * time.Millisecond
 )
 
+// Claim takes dir for this process without a store in it: it makes it if need be,
+// keeps others out, and refuses when another process has it. Closing what it
+// answers lets go.
+func Claim(dir string, wait time.Duration) (io.Closer, error) {
+	if err := makePrivate(dir); err != nil {
+		return nil, err
+	}
+	return lockFolder(dir, wait)
+}
+
+// Exists reports whether there is a store in dir.
+func Exists(dir string) bool {
+	there, err := exists(filepath.Join(dir, dbFile))
+	return err == nil && there
+}
+
 // makePrivate makes dir if need be and keeps others out of it.
 func makePrivate(dir string) error {
 	if err := makeFolder(dir); err != nil {
