@@ -38,7 +38,7 @@ func (n *node) openStore(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, folder.Close())
 	}
-	options.Log = n.component("store")
+	options.Log, options.Mirror = n.component("store"), true
 	options.LogLife = map[string]time.Duration{"request": n.cfg.Log.Retention + logSpare, "audit": auditLife}
 	s, err := redisstore.Open(ctx, options)
 	if err != nil {

@@ -29,6 +29,23 @@ type RedisServer struct {
 	DB       int
 }
 
+// At is r for another server, at a URL without a password: that is REDIS_PASSWORD.
+func (r Redis) At(raw string) (Redis, error) {
+	server, err := parseRedis(raw)
+	if err != nil {
+		return r, errors.New("is no such URL: " + err.Error())
+	}
+	if !server.Password.Empty() {
+		return r, errors.New("must not hold a password, which others would see: set REDIS_PASSWORD")
+	}
+	server.Password = r.password
+	if r.password.Empty() {
+		server.Password = r.Server.Password
+	}
+	r.Server = server
+	return r, nil
+}
+
 // Enabled reports whether there is a Redis to use.
 func (r Redis) Enabled() bool { return len(r.Server.Addrs) > 0 }
 

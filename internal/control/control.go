@@ -38,6 +38,11 @@ func (c *Control) list() []*Operation {
 		op("get_version", get, "/system/version", User, "The version of Gatehouse that runs.", c.Version),
 		op("get_stats", get, "/system/stats", User, "Counts of what there is, and the process's memory.", c.Stats),
 		op("list_nodes", get, "/system/nodes", User, "The nodes that share this store.", c.Nodes),
+		op("get_store_info", get, "/store/info", Admin, "Where the state is and how much of it there is.", c.StoreInfo),
+		op("list_store_keys", get, "/store/keys", Admin, "The keys of the store.", c.ListStoreKeys),
+		op("get_store_key", get, "/store/keys/{key}", Admin, "One key of the store, secrets masked.", c.GetStoreKey),
+		op("accept_store", post, "/store/accept", Admin, "Take what is in Redis now, when it has come back empty or with other data.", c.AcceptStore),
+		op("push_store", post, "/store/push", Admin, "Write what this node has into a Redis that has come back empty.", c.PushStore),
 		op("export_config", get, "/config/export", Admin, "All proxies and routes as one document, without secrets.", c.ExportConfig),
 		op("import_config", post, "/config/import", Admin, "Make proxies and routes from an exported document.", c.ImportConfig),
 

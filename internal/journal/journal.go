@@ -76,10 +76,19 @@ func New(log store.Log, opts Options) (*Journal, error) {
 	}
 	j := &Journal{log: log, opts: opts.withDefaults(), codec: c, node: newNode(), wake: make(chan struct{}, 1)}
 	j.slog = j.opts.Logger.With(ComponentKey, "journal")
-	j.requests = newLedger("request", false)
-	j.audits = newLedger("audit", true)
+	j.requests = newLedger(requestLog, false)
+	j.audits = newLedger(auditLog, true)
 	return j, nil
 }
+
+// The logs in the store.
+const (
+	requestLog = "request"
+	auditLog   = "audit"
+)
+
+// LogNames are the logs in the store that a journal keeps.
+func LogNames() []string { return []string{requestLog, auditLog} }
 
 func (o Options) withDefaults() Options {
 	if o.Retention <= 0 {

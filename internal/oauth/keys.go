@@ -83,7 +83,8 @@ func (s *Server) GenerateKey(ctx context.Context, immediately, revoke bool) (Key
 const maxSigningKeys = 8
 
 // loadKeys reads the keyring, making it when there is none yet. A store that
-// has lost it while we run is not obeyed: the keys in memory stay.
+// has lost it while we run is not obeyed: the keys in memory stay, and are written
+// back, so that nodes which start later sign with the same.
 func (s *Server) loadKeys(ctx context.Context) error {
 	err := s.readKeys(ctx, "")
 	if !fault.Is(err, fault.NotFound) {
@@ -92,9 +93,13 @@ func (s *Server) loadKeys(ctx context.Context) error {
 		}
 		return s.importKey(ctx)
 	}
-	if s.keys.Load() != nil {
-		s.log.WarnContext(ctx, "the store has lost the signing keys; those in memory stay in use")
-		return nil
+	if ring := s.keys.Load(); ring != nil {
+		s.log.WarnContext(ctx, "the store has lost the signing keys; those in memory stay in use and are written back")
+		err = s.saveKeys(ctx, ring.record, 0)
+		if fault.Is(err, fault.Conflict) { // another node has done so
+			return s.readKeys(ctx, "")
+		}
+		return err
 	}
 	now, err := s.kv.Now(ctx)
 	if err != nil {

@@ -170,6 +170,17 @@ type Store interface {
 	Close() error
 }
 
+// Regainer is a Store whose data may be lost or replaced beside it. It then obeys
+// nothing that it finds, until one of these says what to do. Conflict: there is
+// nothing to decide, or it can't be done; the sentence says why.
+type Regainer interface {
+	// Accept takes what is there now in place of what the nodes had.
+	Accept(ctx context.Context) error
+
+	// Push writes back what this node has and answers how many keys that were.
+	Push(ctx context.Context) (int, error)
+}
+
 // Description is a backend in words for people.
 type Description struct {
 	Backend string `json:"backend"` // "embedded" or "redis"

@@ -44,6 +44,9 @@ func (s *Store) attach(ctx context.Context, begin string) (position, error) {
 	}
 	at := position{id: text(answer, 0), counter: number(text(answer, 2)), events: text(answer, 3), appended: text(answer, 4)}
 	mine := s.link.known()
+	if mine == "" && strings.HasPrefix(at.id, pushing) {
+		return at, away(errors.New("another node is writing its data back"))
+	}
 	succeeds, _ := answer[1].(int64)
 	switch {
 	case mine == "" || mine == at.id:

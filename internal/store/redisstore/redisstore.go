@@ -47,6 +47,10 @@ type Options struct {
 	// lives until it is dropped.
 	LogLife map[string]time.Duration
 
+	// Mirror keeps all that lives for long in memory too, so that Push can write it
+	// back when Redis has lost it.
+	Mirror bool
+
 	// Patience is how long Open tries to reach Redis; 0 means DefaultPatience.
 	Patience time.Duration
 
@@ -66,6 +70,7 @@ type Store struct {
 	events feed.Hub[store.Event]
 	blocks followers
 	logs   logState
+	mirror mirror
 
 	closing context.Context // ends when Close begins
 	tasks   sync.WaitGroup  // the loop and the leases
@@ -89,8 +94,8 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	s.close = sync.OnceValue(func() error {
 		cancel()
 		err := s.client.Close() // ends what waits for an answer
-		s.tasks.Wait()
 		s.events.Close()
+		s.tasks.Wait()
 		s.blocks.close()
 		return err
 	})
@@ -115,6 +120,9 @@ func (s *Store) begin(ctx context.Context) error {
 		if err == nil {
 			s.link.up()
 			s.tasks.Go(func() { s.follow(at) })
+			if s.opts.Mirror {
+				s.tasks.Go(s.reflect)
+			}
 			return nil
 		}
 		if before != nil && ctx.Err() != nil {

@@ -15,6 +15,8 @@ var lua embed.FS
 
 var (
 	scriptAttach = redis.NewScript(source("attach"))
+	scriptAccept = redis.NewScript(source("accept"))
+	scriptRename = redis.NewScript(source("rename"))
 	scriptRead   = redis.NewScript(source("fence", "read"))
 	scriptCommit = redis.NewScript(source("fence", "change", "commit"))
 	scriptTake   = redis.NewScript(source("fence", "change", "take"))
