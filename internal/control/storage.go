@@ -173,7 +173,7 @@ func masked(value any) any {
 
 func telling(name string) bool {
 	name = strings.ToLower(name)
-	if strings.HasSuffix(name, "_method") {
+	if strings.HasSuffix(name, "_method") || strings.HasSuffix(name, "_name") {
 		return false
 	}
 	for _, word := range secretWords {
