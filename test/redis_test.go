@@ -29,6 +29,14 @@ func TestTwoNodesAreOneGatehouse(t *testing.T) {
 			}
 		}
 	})
+	t.Run("each knows the other", func(t *testing.T) {
+		for _, node := range []*api{onA, onB} {
+			node.s.await(10*time.Second, "two nodes on the list", func() bool {
+				got := node.do("GET", "/system/nodes", "", http.StatusOK).Body
+				return strings.Count(got, `"node":`) == 2 && strings.Count(got, `"self":true`) == 1
+			})
+		}
+	})
 	t.Run("what one creates both serve within a second", func(t *testing.T) { createdServes(t, c, onA) })
 	t.Run("each step of a sign-in on another node", func(t *testing.T) { scatteredSteps(t, c, p, onA, onB) })
 	t.Run("people read it with redis-cli", func(t *testing.T) {

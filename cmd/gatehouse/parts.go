@@ -77,7 +77,7 @@ func (n *node) controlDeps() control.Deps {
 	}
 	return control.Deps{
 		Store: n.store, Sealer: n.sealer, Worlds: n.roster, Origins: n.origins, Journal: n.journal, Log: n.component("control"),
-		Levels: n.levels, OAuth: n.oauth, Hasher: n.pages.Hasher(), Logins: n.pages, Certificates: n.certs, Loops: n.loops, Backend: n.backend(), Node: name, Release: release().Version,
+		Levels: n.levels, OAuth: n.oauth, Hasher: n.pages.Hasher(), Logins: n.pages, Certificates: n.certs, Loops: n.loops, Backend: n.backend(), Shared: n.cfg.Redis.Enabled(), Node: name, Release: release().Version,
 	}
 }
 

@@ -141,7 +141,7 @@ func (n *node) prepare(ctx context.Context) error {
 // parts run it makes sure of the host to protect, and tells where everything is.
 func (n *node) run(ctx context.Context, protect *protectArgs) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, part := range []func(context.Context) error{n.roster.Run, n.certs.Run, n.oauth.Run, n.edge.Run, n.doors.Run} {
+	for _, part := range []func(context.Context) error{n.roster.Run, n.certs.Run, n.oauth.Run, n.edge.Run, n.doors.Run, n.control.Run} {
 		group.Go(func() error { return part(ctx) })
 	}
 	group.Go(func() error {

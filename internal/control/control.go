@@ -190,6 +190,7 @@ type Deps struct {
 	Loops func(ctx context.Context, t site.Target) bool
 
 	Backend string           // of the store: "embedded" or "redis"
+	Shared  bool             // other nodes may have the same store
 	Node    string           // this node's name
 	Release string           // version of Gatehouse
 	Now     func() time.Time // nil: time.Now
@@ -200,6 +201,8 @@ type Control struct {
 	deps       Deps
 	proxies    store.Table[site.Proxy]
 	routes     store.Table[site.Route]
+	nodes      store.Table[nodeRecord]
+	id         string // of this process among the nodes
 	journal    journal.Recorder
 	log        *slog.Logger
 	now        func() time.Time
@@ -219,6 +222,7 @@ func New(d Deps) *Control {
 	}
 	c.proxies = store.NewTable[site.Proxy](d.Store, roster.ProxyPrefix, "proxy")
 	c.routes = store.NewTable[site.Route](d.Store, roster.RoutePrefix, "route")
+	c.nodes, c.id = nodeTable(d.Store), newNodeID(d.Node)
 	c.started = c.now()
 	if d.Levels != nil {
 		c.level = d.Levels.Level("")

@@ -124,18 +124,3 @@ func (c *Control) Stats(ctx context.Context, _ Nothing) (Stats, error) {
 	}
 	return s, nil
 }
-
-// Node is one running Gatehouse process.
-type Node struct {
-	Node    string    `json:"node"`
-	Version string    `json:"version"`
-	Started time.Time `json:"started"`
-	Uptime  float64   `json:"uptime_seconds"`
-	Self    bool      `json:"self" jsonschema:"the node that answers"`
-}
-
-// Nodes answers the nodes that share this store: with the embedded store, this one.
-func (c *Control) Nodes(context.Context, Nothing) (Page[Node], error) {
-	self := Node{Node: c.deps.Node, Version: c.deps.Release, Started: c.started.UTC(), Uptime: c.now().Sub(c.started).Seconds(), Self: true}
-	return Page[Node]{Items: []Node{self}}, nil
-}

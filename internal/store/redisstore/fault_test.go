@@ -283,7 +283,10 @@ func TestARedisThatComesBackEmptyIsNotObeyed(t *testing.T) {
 	s := open(t, redisstore.Options{Addrs: []string{server.Addr()}})
 	commit(t, s, put("proxy:a", "{}"))
 	events := s.Watch(t.Context(), "")
-	next(t, events)
+	commit(t, s, put("last", "v"))
+	for next(t, events).Key != "last" {
+		continue // what was told before
+	}
 	server.Kill()
 	server.Empty(t)
 	server.Run(t)

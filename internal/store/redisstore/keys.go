@@ -33,10 +33,12 @@ var listings = []struct{ prefix, set string }{
 	{"service:external:", "services"},
 	{"oauth:client:", "clients"},
 	{"oauth:revoked:", keyRevoked},
+	{"node:", keyNodes},
 }
 
 const (
 	keyRevoked = "oauth:revoked" // sorted by expiry, unlike the other listings
+	keyNodes   = "nodes"         // a hash of the records, unlike the other listings
 
 	certDomain = "cert:domain:" // names of certificates by domain, no certificates
 )
@@ -68,7 +70,7 @@ func (s *Store) valueKey(name string) string {
 // reserved reports whether a name would meet a key of the store's own.
 func reserved(name string) bool {
 	switch name {
-	case keyEvents, "log:recent", "nodes":
+	case keyEvents, "log:recent":
 		return true
 	}
 	for _, l := range listings {
@@ -80,15 +82,18 @@ func reserved(name string) bool {
 }
 
 // listing is the set that has name's record, of which kind it is ("set", "zset",
-// or "" for none), and how it is called there.
+// "hash", or "" for none), and how it is called there.
 func listing(name string) (set, kind, member string) {
 	if strings.HasPrefix(name, certDomain) {
 		return "", "", ""
 	}
 	for _, l := range listings {
 		if member, ok := strings.CutPrefix(name, l.prefix); ok {
-			if l.set == keyRevoked {
+			switch l.set {
+			case keyRevoked:
 				return l.set, "zset", member
+			case keyNodes:
+				return l.set, "hash", member
 			}
 			return l.set, "set", member
 		}

@@ -20,7 +20,8 @@ func TestPeopleCanReadTheKeys(t *testing.T) {
 	commit(t, s, put("proxy:localhost", record), put("proxy:app.test", record), put("route:r1", "{}"), put("cert:c1", "{}"),
 		put("cert:domain:app.test", "c1"), put("service:docker:web", "{}"), put("oauth:client:abc", "{}"))
 	commit(t, s, put("proxy:app.test", `{"hostname":"app.test"}`), store.Write{Key: "oauth:revoked:token:x", Value: []byte("{}"), If: 0, TTL: time.Hour})
-	commit(t, s, store.Write{Key: "proxy:app.test", Delete: true, If: store.AnyVersion})
+	commit(t, s, store.Write{Key: "proxy:app.test", Delete: true, If: store.AnyVersion}, put("node:a:1", `{"node":"a"}`), put("node:b:2", "{}"))
+	commit(t, s, store.Write{Key: "node:b:2", Delete: true, If: store.AnyVersion})
 	for _, c := range []struct{ ask, want string }{
 		{"get proxy:localhost", record},
 		{"smembers proxies", "localhost"},
@@ -29,8 +30,9 @@ func TestPeopleCanReadTheKeys(t *testing.T) {
 		{"get cert:domain:app.test", "c1"},
 		{"smembers services", "web"},
 		{"smembers clients", "abc"},
+		{"hgetall nodes", "a:1\n{\"node\":\"a\"}"},
 		{"zrange oauth:revoked 0 -1", "token:x"},
-		{"zrange kv:index 0 -1", "cert:c1\ncert:domain:app.test\noauth:client:abc\noauth:revoked:token:x\nproxy:localhost\nroute:r1\nservice:docker:web"},
+		{"zrange kv:index 0 -1", "cert:c1\ncert:domain:app.test\nnode:a:1\noauth:client:abc\noauth:revoked:token:x\nproxy:localhost\nroute:r1\nservice:docker:web"},
 	} {
 		if got := server.CLI(t, strings.Fields(c.ask)...); got != c.want {
 			t.Errorf("%s: %q, want %q", c.ask, got, c.want)

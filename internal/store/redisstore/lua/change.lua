@@ -1,7 +1,7 @@
 -- Shared by the scripts that change keys.
 -- KEYS: id, last version, counter of events, versions, index, expiry, events,
 -- then key and listing of each change. A change is five words in ARGV: name,
--- operation, kind of listing ('', 'set' or 'zset'), member in it, event.
+-- operation, kind of listing ('', 'set', 'zset' or 'hash'), member in it, event.
 local LAST, COUNTER, VERSIONS, INDEX, EXPIRY, EVENTS = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local FIXED = 7
 
@@ -25,6 +25,8 @@ local function remove(i, name, kind, member, event)
     redis.call('SREM', KEYS[FIXED + 2 * i], member)
   elseif kind == 'zset' then
     redis.call('ZREM', KEYS[FIXED + 2 * i], member)
+  elseif kind == 'hash' then
+    redis.call('HDEL', KEYS[FIXED + 2 * i], member)
   end
   if string.sub(event, -1) == '_' then
     event = event .. 'deleted'
@@ -48,6 +50,8 @@ local function write(i, name, kind, member, event, value, version, expires, fres
     redis.call('SADD', KEYS[FIXED + 2 * i], member)
   elseif kind == 'zset' then
     redis.call('ZADD', KEYS[FIXED + 2 * i], expires and string.format('%.0f', expires) or '+inf', member)
+  elseif kind == 'hash' then
+    redis.call('HSET', KEYS[FIXED + 2 * i], member, value)
   end
   if string.sub(event, -1) == '_' then
     event = event .. (fresh and 'created' or 'updated')
