@@ -49,7 +49,8 @@ func (n *node) oauthOptions() oauth.Options {
 			Unbounded: !n.cfg.Limits.RateLimits, UserAgent: "Gatehouse/" + release().Version}),
 		ClientDomains: o.AllowedClientDomains, ClientLoopback: o.CIMDAllowLoopback,
 		FixedIssuer: o.Issuer, RateLimits: n.cfg.Limits.RateLimits, ImportKey: o.SigningKey(),
-		// Asked while serving only, when the pages are there.
+		// Asked while serving only, when the operations and the pages are there.
+		ClockOff: func() error { return n.control.ClockOff() },
 		Recheck: func(ctx context.Context, p oauth.Person, host *site.Host) (oauth.Person, error) {
 			return n.pages.Recheck(ctx, p, host)
 		},

@@ -13,6 +13,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"gatehouse/internal/cert"
@@ -202,7 +203,8 @@ type Control struct {
 	proxies    store.Table[site.Proxy]
 	routes     store.Table[site.Route]
 	nodes      store.Table[nodeRecord]
-	id         string // of this process among the nodes
+	id         string       // of this process among the nodes
+	skew       atomic.Int64 // how far our clock is off the store's, when that is too far; else 0
 	journal    journal.Recorder
 	log        *slog.Logger
 	now        func() time.Time

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"strings"
 	"time"
 
@@ -60,12 +61,49 @@ func (c *Control) Run(ctx context.Context) error {
 }
 
 func (c *Control) beat(ctx context.Context) error {
+	asked := c.now()
 	now, err := c.deps.Store.Now(ctx)
 	if err != nil {
 		return err
 	}
+	c.compare(asked, now, c.now())
 	_, err = c.nodes.Put(ctx, c.id, nodeRecord{Node: c.deps.Node, Version: c.deps.Release, Started: c.started.UTC(), Seen: now.UTC()}, beatLasts)
 	return err
+}
+
+// mostSkew is how far a node's clock may be off the store's. Beyond it tokens that
+// it signs would be refused elsewhere, or count for too long.
+const mostSkew = 30 * time.Second
+
+// compare takes note of how far this node's clock is off the store's, which was
+// read between two moments.
+func (c *Control) compare(asked, there, answered time.Time) {
+	off := asked.Add(answered.Sub(asked) / 2).Sub(there)
+	if spare := answered.Sub(asked) / 2; off.Abs()-spare <= mostSkew {
+		off = 0
+	}
+	if was := time.Duration(c.skew.Swap(int64(off))); off != 0 && was == 0 {
+		c.log.Error("this node's clock is wrong: it signs no tokens until that is mended", "off", off.Round(time.Second).String())
+	}
+}
+
+// ClockOff is nil, or how far this node's clock is off the store's when that is
+// too far to sign anything.
+func (c *Control) ClockOff() error {
+	off := time.Duration(c.skew.Load())
+	if off == 0 {
+		return nil
+	}
+	return &fault.Error{Kind: fault.Unavailable, RetryAfter: beatEvery,
+		Public: fmt.Sprintf("this node's clock is %s off the store's: set it right", off.Round(time.Second))}
+}
+
+// clockState is ok, or what is wrong with the clock.
+func (c *Control) clockState() string {
+	if err := c.ClockOff(); err != nil {
+		return publicText(err)
+	}
+	return "ok"
 }
 
 // leave takes this node off the list; else it leaves it by itself.

@@ -23,6 +23,7 @@ type Health struct {
 // the direct listener.
 type HealthDetails struct {
 	Store   string  `json:"store" jsonschema:"ok, or what is wrong with it"`
+	Clock   string  `json:"clock" jsonschema:"ok, or how far this node's is off the store's"`
 	Backend string  `json:"backend" jsonschema:"where the store is: embedded or redis"`
 	Node    string  `json:"node"`
 	Version string  `json:"version"`
@@ -33,11 +34,11 @@ type HealthDetails struct {
 // Health answers how this node is. It fails only when the node can't serve.
 func (c *Control) Health(ctx context.Context, _ Nothing) (Health, error) {
 	h, storeState := Health{Status: "healthy"}, c.storeState(ctx)
-	if storeState != "ok" {
+	if storeState != "ok" || c.ClockOff() != nil {
 		h.Status = "degraded"
 	}
 	if v := site.VisitFrom(ctx); c.mayRead(ctx) || (v != nil && v.Direct) {
-		h.HealthDetails = &HealthDetails{Store: storeState, Backend: c.deps.Backend, Node: c.deps.Node, Version: c.deps.Release,
+		h.HealthDetails = &HealthDetails{Store: storeState, Clock: c.clockState(), Backend: c.deps.Backend, Node: c.deps.Node, Version: c.deps.Release,
 			Uptime: c.now().Sub(c.started).Seconds(), Proxies: c.world().Len()}
 	}
 	return h, nil

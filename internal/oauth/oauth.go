@@ -73,6 +73,10 @@ type Options struct {
 
 	// Clock is the node's clock, for what is judged without the store; nil: time.Now.
 	Clock func() time.Time
+
+	// ClockOff is an error when that clock is so far off the store's that nothing
+	// must be signed by it; nil: it never is.
+	ClockOff func() error
 }
 
 // Server is the authorization server and the gate. Make it with New, call Load

@@ -36,6 +36,12 @@ func (s *Server) token(ctx context.Context, r *request) error {
 	if !c.may(kind) {
 		return newError("unauthorized_client", "This client did not register for this grant_type")
 	}
+	if s.opt.ClockOff != nil {
+		if err := s.opt.ClockOff(); err != nil { // before a code is used up
+			return &Error{Code: "temporarily_unavailable", Description: "This server's clock is wrong: come back in a moment",
+				Status: http.StatusServiceUnavailable, RetryAfter: 5 * time.Second, Cause: err}
+		}
+	}
 	return grant(ctx, r, f, c)
 }
 
