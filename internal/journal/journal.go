@@ -59,6 +59,7 @@ type Journal struct {
 	audits   *ledger // guarded by mu
 
 	followers followers
+	lines     shown
 
 	waiting    atomic.Int64 // entries that are not stored yet
 	written    atomic.Int64
@@ -76,6 +77,7 @@ func New(log store.Log, opts Options) (*Journal, error) {
 	}
 	j := &Journal{log: log, opts: opts.withDefaults(), codec: c, node: newNode(), wake: make(chan struct{}, 1)}
 	j.slog = j.opts.Logger.With(ComponentKey, "journal")
+	j.lines.to, _ = log.(store.Liner) // most stores are none
 	j.requests = newLedger(requestLog, false)
 	j.audits = newLedger(auditLog, true)
 	return j, nil

@@ -42,7 +42,9 @@ func (j *Journal) work(ctx context.Context) {
 			}
 			err = j.flushFull(ctx)
 		case <-flush.C:
-			err = j.Flush(ctx)
+			if err = j.Flush(ctx); err == nil {
+				j.lines.show(ctx)
+			}
 		case <-tidy.C:
 			err = j.tidy(ctx)
 		}
@@ -122,6 +124,7 @@ func (j *Journal) store(ctx context.Context, l *ledger, items []item) error {
 	} else {
 		j.dropped.Add(int64(n)) // one entry with more in it than any block may hold
 	}
+	j.lines.add(items)
 	j.mu.Lock()
 	l.pending = l.pending[n:] // not moved: searches may be reading it
 	if s != nil {

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"gatehouse/internal/store"
@@ -60,5 +61,5 @@ func (j *Journal) Clear(ctx context.Context) error {
 	j.mu.Lock()
 	j.requests.raise(now.UnixNano())
 	j.mu.Unlock()
-	return j.log.Drop(ctx, j.requests.name, now)
+	return errors.Join(j.log.Drop(ctx, j.requests.name, now), j.lines.forget(ctx))
 }

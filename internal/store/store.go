@@ -170,6 +170,22 @@ type Store interface {
 	Close() error
 }
 
+// Line is one log entry as text.
+type Line struct {
+	At   time.Time
+	Text []byte
+}
+
+// Liner is a Store in which people look for the latest log entries with tools of
+// its own. What it shows is a copy: the log is what counts.
+type Liner interface {
+	// ShowLines adds lines to those that are shown; old ones make room.
+	ShowLines(ctx context.Context, lines []Line) error
+
+	// ForgetLines takes all away.
+	ForgetLines(ctx context.Context) error
+}
+
 // Regainer is a Store whose data may be lost or replaced beside it. It then obeys
 // nothing that it finds, until one of these says what to do. Conflict: there is
 // nothing to decide, or it can't be done; the sentence says why.

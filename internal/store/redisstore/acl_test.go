@@ -36,6 +36,7 @@ func TestTheDocumentedACLSuffices(t *testing.T) {
 		}
 	}
 	must2(s.Take(t.Context(), "proxy:a"))(t)
+	must(t, s.ShowLines(t.Context(), []store.Line{{At: time.Now(), Text: []byte("x")}}))
 	lease, err := s.Lock(t.Context(), "l", time.Second)
 	must(t, err)
 	lease.Unlock()

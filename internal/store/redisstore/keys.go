@@ -70,7 +70,7 @@ func (s *Store) valueKey(name string) string {
 // reserved reports whether a name would meet a key of the store's own.
 func reserved(name string) bool {
 	switch name {
-	case keyEvents, "log:recent":
+	case keyEvents, keyRecent:
 		return true
 	}
 	for _, l := range listings {

@@ -26,6 +26,7 @@ var (
 	scriptDrop   = redis.NewScript(source("fence", "drop"))
 	scriptLock   = redis.NewScript(source("fence", "lock"))
 	scriptRenew  = redis.NewScript(source("fence", "renew"))
+	scriptLines  = redis.NewScript(source("fence", "lines"))
 	scriptUnlock = redis.NewScript(source("fence", "unlock"))
 )
 
