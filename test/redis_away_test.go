@@ -227,7 +227,7 @@ func TestRedisThatComesBackEmpty(t *testing.T) {
 	o.nodes[1].local("store", "accept", "--force")
 	for i, a := range o.admins {
 		a.s.await(10*time.Second, "the empty world", func() bool {
-			out := a.s.local("proxy", "list", "--format", "json")
+			out, _, _ := a.s.cli("--local", "proxy", "list", "--format", "json") // it may not have noticed yet
 			return strings.Contains(out, `"localhost"`) && !strings.Contains(out, "app.localhost")
 		})
 		if got := get(t, o.clients[i], o.app, bearer(o.tokens.Access)); got.StatusCode == http.StatusOK {

@@ -75,7 +75,7 @@ func (a *app) storePush() *cobra.Command {
 		use: "push", short: "Write what this node has into a Redis that came back empty",
 		long: "While nodes run, a Redis that comes back empty is not obeyed: they serve what they have and change nothing.\n" +
 			"`store push` writes back what the node that is asked has, and all nodes go on with it. Logs, and what would\n" +
-			"have ended within the hour, are not written back.",
+			"have ended within the minute, are not written back.",
 		example: "  gatehouse store push",
 		run: func(ctx context.Context, _ []string) error {
 			return a.call(ctx, "push_store", control.Nothing{}, render.View{Say: func(o render.Object) string {

@@ -16,9 +16,8 @@ type mirror struct {
 	whole bool // everything has been read once
 }
 
-// Items that end sooner than this are not worth writing back: codes, states,
-// tickets.
-const mirrorLife = time.Hour
+// Items that end sooner than this are not worth writing back: codes and tickets.
+const mirrorLife = time.Minute
 
 // mirrorPause lets changes gather: what is changed so shortly before Redis is lost
 // is not in the mirror. mirrorAgain follows a failure.
