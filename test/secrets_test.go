@@ -27,28 +27,61 @@ import (
 
 	"gatehouse/internal/store"
 	"gatehouse/internal/store/boltstore"
+	"gatehouse/internal/store/redisstore"
 	"gatehouse/test/githubtest"
+	"gatehouse/test/redistest"
 )
 
-// backends are what state can be kept in: how a server is told to, what is in
-// there while it runs, and all that is left when it has ended.
-var backends = []struct {
-	name   string
-	env    func(t *testing.T) []string
+// backend is what state can be kept in: how a server is told to, what is in there
+// while it runs, and all that is left when it has ended.
+type backend struct {
+	env    []string
 	live   func(t *testing.T, s *server) []trace
 	traces func(t *testing.T, s *server) []trace
-}{
-	{"embedded", func(*testing.T) []string { return nil }, embeddedFile, embeddedTraces},
+}
+
+// backends are all there are.
+var backends = map[string]func(*testing.T) backend{
+	"embedded": func(*testing.T) backend { return backend{nil, embeddedFile, embeddedTraces} },
+	"redis":    redisBackend,
+}
+
+// redisBackend is a Redis whose disk is looked at beside the store: each command
+// stands there as it came.
+func redisBackend(t *testing.T) backend {
+	r := redistest.Start(t, redistest.Options{Password: redisPassword, Args: []string{"--rdbcompression", "no", "--appendfsync", "always"}})
+	written := func(t *testing.T, s *server) []trace {
+		t.Helper()
+		all := dataFiles(t, s)
+		for name, data := range r.Written(t) {
+			all = append(all, trace{"Redis's " + name, data})
+		}
+		return all
+	}
+	return backend{
+		env:  []string{"REDIS_URL=" + r.URL(), "REDIS_PASSWORD=" + redisPassword, "SECRET_KEY=" + secretKey},
+		live: written,
+		traces: func(t *testing.T, s *server) []trace {
+			t.Helper()
+			kv, err := redisstore.Open(t.Context(), redisstore.Options{Addrs: []string{r.Addr()}, Password: redisPassword})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer kv.Close()
+			return append(written(t, s), storeTraces(t, kv)...)
+		},
+	}
 }
 
 // TestNoSecretIsWrittenInClear runs every flow that there is, with capture and
 // TRACE on, and keeps each secret that was shown on the way. Then none of them is
 // on stderr, in a log entry, or in the store, in any of the usual spellings.
 func TestNoSecretIsWrittenInClear(t *testing.T) {
-	for _, b := range backends {
-		t.Run(b.name, func(t *testing.T) {
+	for name, make := range backends {
+		t.Run(name, func(t *testing.T) {
+			b := make(t)
 			github, web := recordedGitHub(t)
-			s := start(t, append(b.env(t), "GITHUB_URL="+web, "GITHUB_API_URL="+web, "LOG_LEVEL=TRACE", "OAUTH_USER_USERS=local:alice,octocat",
+			s := start(t, append(b.env, "GITHUB_URL="+web, "GITHUB_API_URL="+web, "LOG_LEVEL=TRACE", "OAUTH_USER_USERS=local:alice,octocat",
 				"LOG_REQUEST_HEADERS=true", "LOG_RESPONSE_HEADERS=true", "LOG_REQUEST_BODY=true", "LOG_RESPONSE_BODY=true"), "serve")
 			k := &keeper{found: map[string]string{}, look: func() []trace { return b.live(t, s) }}
 			github.keep = k
@@ -309,6 +342,17 @@ type trace struct {
 // store, and the log's blocks unpacked.
 func embeddedTraces(t *testing.T, s *server) (all []trace) {
 	t.Helper()
+	kv, err := boltstore.Open(filepath.Join(s.dir, "data"), boltstore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kv.Close()
+	return append(dataFiles(t, s), storeTraces(t, kv)...)
+}
+
+// dataFiles are the files of DATA_DIR but those that hold its own keys.
+func dataFiles(t *testing.T, s *server) (all []trace) {
+	t.Helper()
 	data := filepath.Join(s.dir, "data")
 	err := filepath.WalkDir(data, func(path string, d os.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() || d.Name() == "secret.key" || d.Name() == "local.key" {
@@ -321,12 +365,7 @@ func embeddedTraces(t *testing.T, s *server) (all []trace) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kv, err := boltstore.Open(data, boltstore.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer kv.Close()
-	return append(all, storeTraces(t, kv)...)
+	return all
 }
 
 // embeddedFile is the store's file as it is now.
