@@ -304,5 +304,9 @@ func TestAccountEndsOnlyThePersonsOwn(t *testing.T) {
 	i := slices.IndexFunc(forms, func(f form) bool { return f.action == "/account" })
 	forms[i].values.Set("session", sessions[0].ID)
 	bob.post(auth+"/account", forms[i].values, "Origin", auth)
+	bob.sees(200, "Nothing was changed")
+	forms[i].values.Del("session")
+	forms[i].values.Set("grant", "0123456789012345678901")
+	bob.post(auth+"/account", forms[i].values, "Origin", auth).sees(200, "Nothing was changed")
 	alice.open(auth+"/account").sees(200, "local:alice")
 }

@@ -70,6 +70,7 @@ func (c *call) belongings(s *oauth.Session) (grants []oauth.Grant, sessions []oa
 var notices = map[string]string{
 	"grant":   "The app is disconnected. Its tokens no longer work.",
 	"session": "That browser is signed out.",
+	"gone":    "There was nothing of yours to end any more. Nothing was changed.",
 }
 
 func apps(grants []oauth.Grant) []app {
@@ -158,7 +159,10 @@ func (p *Pages) revoke(c *call) error {
 	default:
 		return fault.BadField("grant", "or session must name what to end")
 	}
-	if err != nil && !fault.Is(err, fault.NotFound) { // gone already: that is what was wanted
+	if fault.Is(err, fault.NotFound) { // ended in another tab, or never this person's: nobody is told which
+		what, err = "gone", nil
+	}
+	if err != nil {
 		return err
 	}
 	redirect(c.w, c.at+"/account?"+url.Values{"done": {what}}.Encode())
