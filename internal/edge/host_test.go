@@ -349,8 +349,10 @@ func TestRoutesPickTheTargetAndItsPath(t *testing.T) {
 func TestDisabledEndpointIs404AndNeverTheTarget(t *testing.T) {
 	b := backend(t, func(http.ResponseWriter, *http.Request) { t.Error("asked") })
 	r := newRig(t, Options{}, to("app.test", b.URL, guarded, func(p *site.Proxy) { p.DisabledRoutes = []string{"register"} }))
-	if resp, _ := r.get("https://app.test/register"); resp.StatusCode != 404 {
-		t.Errorf("%d", resp.StatusCode)
+	for path, says := range map[string]string{"/register": "switched off on this host", "//authorize": "another spelling", "/./token": "another spelling"} {
+		if resp, body := r.get("https://app.test" + path); resp.StatusCode != 404 || !strings.Contains(body, says) {
+			t.Errorf("%s: %d %s", path, resp.StatusCode, body)
+		}
 	}
 }
 

@@ -206,7 +206,11 @@ func originForm(r *http.Request) string {
 func (x *exchange) match() bool {
 	v := &x.visit
 	route, gone := v.Host.Match(x.r.Method, v.Path)
-	if gone {
+	switch {
+	case gone && !v.Path.Plain:
+		x.problem(http.StatusNotFound, "not_found", "There is nothing at this address. It looks like one of Gatehouse's own in another spelling; those count as they are written alone.")
+		return false
+	case gone:
 		x.problem(http.StatusNotFound, "not_found", "This endpoint is switched off on this host.")
 		return false
 	}
