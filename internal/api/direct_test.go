@@ -8,10 +8,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"gatehouse/internal/api/localauth"
@@ -255,6 +257,34 @@ func TestLocalSignatureWithATooLargeBody(t *testing.T) {
 	body := fmt.Sprintf(`{"x":%q}`, strings.Repeat("y", maxBody))
 	if status, text := send(t, http.DefaultClient, d.signed(t, "POST", "/proxies/", body)); status != 413 || !strings.Contains(text, "1048576") {
 		t.Errorf("%d %s", status, text)
+	}
+}
+
+// patient is an answer on a connection that notes until when it reads.
+type patient struct {
+	*httptest.ResponseRecorder
+	deadlines []time.Time
+}
+
+func (p *patient) SetReadDeadline(t time.Time) error {
+	p.deadlines = append(p.deadlines, t)
+	return nil
+}
+
+// A body that is signed for but never comes holds nothing for ever: the machine's
+// other accounts reach the direct door too.
+func TestLocalSignatureWaitsForItsBodySoLongOnly(t *testing.T) {
+	d := openDoor(t)
+	w := &patient{ResponseRecorder: httptest.NewRecorder()}
+	r := httptest.NewRequestWithContext(t.Context(), "POST", "/proxies/", iotest.ErrReader(os.ErrDeadlineExceeded))
+	r.RemoteAddr = "127.0.0.1:5"
+	d.key.Sign(r, nil, time.Now())
+	d.direct.ServeHTTP(w, r)
+	if w.Code != 400 || !strings.Contains(w.Body.String(), "body could not be read") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if len(w.deadlines) != 2 || time.Until(w.deadlines[0]) > bodyPatience || w.deadlines[0].IsZero() || !w.deadlines[1].IsZero() {
+		t.Errorf("deadlines: %v", w.deadlines)
 	}
 }
 

@@ -2,7 +2,6 @@ package api
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -23,12 +22,9 @@ func (d *Direct) local(w http.ResponseWriter, r *http.Request, v *site.Visit) er
 	case v.Target() != site.InternalAPI:
 		return fault.New(fault.Unauthenticated, "local signatures are for the API")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if _, long := errors.AsType[*http.MaxBytesError](err); long {
-		return fault.New(fault.TooLarge, "the body is larger than %d bytes", maxBody)
-	}
+	body, err := readAll(w, r)
 	if err != nil {
-		return fault.Wrap(fault.Malformed, err, "the body could not be read")
+		return err
 	}
 	if err := d.Local.Verify(r, body); err != nil {
 		return err

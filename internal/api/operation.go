@@ -74,16 +74,10 @@ func arguments(w http.ResponseWriter, r *http.Request, o *control.Operation) (js
 // readBody reads a JSON body whole. Anything but JSON is refused by its type, so
 // that no form on a foreign page can be a request of this API.
 func readBody(w http.ResponseWriter, r *http.Request, wanted bool) ([]byte, error) {
-	deadline := http.NewResponseController(w)
-	_ = deadline.SetReadDeadline(time.Now().Add(bodyPatience)) // not every connection has one
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	_ = deadline.SetReadDeadline(time.Time{})
-	if _, long := errors.AsType[*http.MaxBytesError](err); long {
-		return nil, fault.New(fault.TooLarge, "the body is larger than %d bytes", maxBody)
-	}
+	body, err := readAll(w, r)
 	switch {
 	case err != nil:
-		return nil, fault.Wrap(fault.Malformed, err, "the body could not be read")
+		return nil, err
 	case len(bytes.TrimSpace(body)) == 0:
 		return nil, nil
 	case !wanted:
@@ -92,6 +86,21 @@ func readBody(w http.ResponseWriter, r *http.Request, wanted bool) ([]byte, erro
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || (media != "application/json" && !strings.HasSuffix(media, "+json")) {
 		return nil, errMedia
+	}
+	return body, nil
+}
+
+// readAll reads a body whole: so many bytes, in so much time.
+func readAll(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	deadline := http.NewResponseController(w)
+	_ = deadline.SetReadDeadline(time.Now().Add(bodyPatience)) // not every connection has one
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	_ = deadline.SetReadDeadline(time.Time{})
+	if _, long := errors.AsType[*http.MaxBytesError](err); long {
+		return nil, fault.New(fault.TooLarge, "the body is larger than %d bytes", maxBody)
+	}
+	if err != nil {
+		return nil, fault.Wrap(fault.Malformed, err, "the body could not be read")
 	}
 	return body, nil
 }
