@@ -84,6 +84,25 @@ func TestWhatIsNoResourceIsRefused(t *testing.T) {
 	}
 }
 
+// Every token for Gatehouse itself is for the resource of its own hosts: no
+// operation takes that away, whichever way it is asked.
+func TestGatehousesOwnHostsKeepTheirResource(t *testing.T) {
+	s := start(t)
+	for _, name := range []string{"localhost", "auth.localhost"} {
+		s.must(403, s.ask("admin", "DELETE", "/proxies/"+name+"/resource", ""))
+		s.must(403, s.ask("admin", "DELETE", resourcePath("https://"+name+"/mcp"), ""))
+		for _, nothing := range []string{`{"resource_endpoint":null}`, `{"resource_endpoint":""}`} {
+			s.must(422, s.ask("admin", "POST", "/proxies/"+name+"/resource", nothing))
+			s.must(422, s.ask("admin", "PUT", "/proxies/"+name, nothing))
+			s.must(422, s.ask("admin", "PUT", resourcePath("https://"+name+"/mcp"), nothing))
+		}
+		s.must(200, s.ask("admin", "POST", "/proxies/"+name+"/resource", `{"resource_documentation_suffix":"/docs"}`))
+		if got := s.must(200, s.ask("admin", "GET", "/proxies/"+name, "")); got.fields["resource_endpoint"] != "/mcp" {
+			t.Errorf("%s: %s", name, got.body)
+		}
+	}
+}
+
 func TestATokenIsJudgedAsTheGateDoes(t *testing.T) {
 	s := start(t)
 	s.must(201, s.ask("admin", "POST", "/proxies/", `{"proxy_hostname":"app.localhost","target_url":"http://127.0.0.1:3000","auth_enabled":true}`))

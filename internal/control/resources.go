@@ -130,8 +130,8 @@ func (c *Control) DeleteResource(ctx context.Context, in DeleteResource) (Done, 
 	if err != nil {
 		return Done{}, err
 	}
-	if at.host.Role != site.Ordinary {
-		return Done{}, fault.New(fault.Denied, "%s is Gatehouse's own host: without its resource nobody could sign in to Gatehouse", at.host.Proxy.Hostname)
+	if err := c.keepsResource(at.host.Proxy.Hostname); err != nil {
+		return Done{}, err
 	}
 	cleared, part := site.Patch{}, sectionOf("resource")
 	for f := range fields(reflect.TypeFor[site.Proxy]()) {
@@ -141,6 +141,15 @@ func (c *Control) DeleteResource(ctx context.Context, in DeleteResource) (Done, 
 	}
 	_, err = c.setResource(ctx, at, in.IfMatch, cleared, func(site.Proxy) error { return nil })
 	return Done{err == nil}, err
+}
+
+// keepsResource is Denied for Gatehouse's own hosts: every token for Gatehouse
+// itself is for their resource.
+func (c *Control) keepsResource(hostname string) error {
+	if c.role(normal(hostname)) == site.Ordinary {
+		return nil
+	}
+	return fault.New(fault.Denied, "%s is Gatehouse's own host: without its resource nobody could sign in to Gatehouse", hostname)
 }
 
 // setResource writes fields of a resource to its host.

@@ -108,6 +108,9 @@ func (c *Control) SetResource(ctx context.Context, in SetResource) (Settings, er
 
 // ClearResource puts the protected-resource settings back to their defaults.
 func (c *Control) ClearResource(ctx context.Context, in DeleteProxy) (Settings, error) {
+	if err := c.keepsResource(in.Hostname); err != nil {
+		return nil, err
+	}
 	return c.clearSection(ctx, "resource", in)
 }
 
