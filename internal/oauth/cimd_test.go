@@ -13,6 +13,7 @@ import (
 
 	"gatehouse/internal/fault"
 	"gatehouse/internal/fetch"
+	"gatehouse/internal/site"
 )
 
 // web stands in for package fetch, which has its own tests: what is published
@@ -194,6 +195,25 @@ func TestACopyIsShippedForExactlyTheAddressesOfKnownPrograms(t *testing.T) {
 	w.pages[code] = `{"client_id":"` + code + `","client_name":"Changed","redirect_uris":["https://claude.ai/x"]}`
 	if c, err := r.client(t.Context(), appOrigin, code); err != nil || c.Name != "Changed" {
 		t.Errorf("what is published does not count before the copy: %+v %v", c, err)
+	}
+}
+
+// A device's request names the program at its client's address, as a browser's
+// does; what a client calls itself names none.
+func TestADevicesRequestNamesItsKnownProgram(t *testing.T) {
+	r, w := newWebRig(t)
+	const known = "https://claude.ai/oauth/claude-code-client-metadata"
+	w.pages[known] = `{"client_id":"` + known + `","client_name":"Anything","redirect_uris":["http://localhost/callback"],"grant_types":["urn:ietf:params:oauth:grant-type:device_code"]}`
+	w.pages[clientURL] = `{"client_id":"` + clientURL + `","client_name":"Claude Code","redirect_uris":["http://localhost/callback"],"grant_types":["urn:ietf:params:oauth:grant-type:device_code"]}`
+	for client, program := range map[string]string{known: "Claude Code", clientURL: "", DeviceFlowClient: ""} {
+		a := r.post(appOrigin+"/device/code", url.Values{"client_id": {client}})
+		if a.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %d %s", client, a.StatusCode, a.body)
+		}
+		v := site.VisitFrom(r.pages())
+		if p, err := r.DeviceByUserCode(t.Context(), v, a.text(t, "user_code")); err != nil || p.Program != program || p.ClientID != client {
+			t.Errorf("%s: %q %v", client, p.Program, err)
+		}
 	}
 }
 

@@ -27,7 +27,7 @@ func (s *Server) deviceCode(ctx context.Context, r *request) error {
 		return err
 	}
 	p := Pending{Issuer: r.place.issuer, Host: r.place.name, ClientID: c.ID, ClientName: c.Name, Known: c.Known,
-		Resource: target.resource, Scopes: scopes, Address: r.from().String(), UserAgent: clip(r.UserAgent(), 200)}
+		Program: s.programs.name(c, ""), Resource: target.resource, Scopes: scopes, Address: r.from().String(), UserAgent: clip(r.UserAgent(), 200)}
 	deviceCode, userCode, err := s.startDevice(ctx, r, p)
 	if err != nil {
 		return err
