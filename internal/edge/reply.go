@@ -6,8 +6,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"gatehouse/internal/fault"
 	"gatehouse/internal/page"
@@ -50,7 +48,7 @@ func (x *exchange) forPeople() bool {
 // page shows a problem to a person; one whom the host's lists refuse sees who they
 // are signed in as and where to become somebody else.
 func (x *exchange) page(p fault.Problem) {
-	n := page.Notice{Title: headline(p), Text: sentence(p.Detail), Code: strconv.Itoa(p.Status) + " " + p.Title, Host: x.visit.Name, RequestID: p.RequestID}
+	n := page.Notice{Title: headline(p), Text: page.Sentence(p.Detail), Code: strconv.Itoa(p.Status) + " " + p.Title, Host: x.visit.Name, RequestID: p.RequestID}
 	if d := &x.visit.Verdict; d.ByCookie && d.Outcome == site.Forbid && d.Principal != nil && d.Error == "access_denied" {
 		n.User = d.Principal.User
 		n.Link = &page.Link{Address: site.PagesPrefix + "start?switch=1&return=" + url.QueryEscape(x.r.URL.RequestURI()), Text: "Use another account"}
@@ -73,15 +71,6 @@ func headline(p fault.Problem) string {
 		return "This page can't be shown now"
 	}
 	return p.Title
-}
-
-// sentence makes a detail one: a capital letter, a full stop.
-func sentence(s string) string {
-	first, size := utf8.DecodeRuneInString(s)
-	if size == 0 {
-		return ""
-	}
-	return string(unicode.ToUpper(first)) + strings.TrimSuffix(s[size:], ".") + "."
 }
 
 func (x *exchange) write(status int, body string) {

@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"context"
-	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
@@ -212,25 +211,20 @@ func redirect(w http.ResponseWriter, location string) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// signInPage sends a browser on that comes by way of another proxy.
-var signInPage = template.Must(template.New("signin").Parse(`<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Sign in</title></head><body><p><a href="{{.}}">Sign in</a></p></body></html>
-`))
-
 // stopped is what a person sees when the answer can't go to the program.
 func (s *Server) stopped(r *request, e *Error) {
-	n := page.Notice{Title: "This sign-in can't go on", Text: sentence(e.Description) + " Nothing was shared; you can close this page.", Code: e.Code, Host: r.place.name}
-	if v := site.VisitFrom(r.Context()); v != nil {
-		n.RequestID = v.RequestID
-	}
-	if err := n.Write(r.w, r.Request, e.Status); err != nil {
-		s.log.ErrorContext(r.Context(), "a page could not be made", "error", err)
-		http.Error(r.w, e.Description, e.Status)
-	}
+	s.show(r, page.Notice{Title: "This sign-in can't go on", Text: page.Sentence(e.Description) + " Nothing was shared; you can close this page.",
+		Code: e.Code, Host: r.place.name}, e.Status)
 }
 
-// sentence ends a description that has no full stop.
-func sentence(s string) string { return strings.TrimSuffix(s, ".") + "." }
+// show answers with a page.
+func (s *Server) show(r *request, n page.Notice, status int) {
+	n.RequestID = r.visit.RequestID
+	if err := n.Write(r.w, r.Request, status); err != nil {
+		s.log.ErrorContext(r.Context(), "a page could not be made", "error", err)
+		http.Error(r.w, n.Text, status)
+	}
+}
 
 // clip cuts text from outside to n bytes of printable ASCII.
 func clip(s string, n int) string {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gatehouse/internal/journal"
+	"gatehouse/internal/page"
 	"gatehouse/internal/principal"
 	"gatehouse/internal/site"
 )
@@ -45,16 +46,16 @@ func (s *Server) forwardAuth(_ context.Context, r *request) error {
 		r.w.WriteHeader(http.StatusOK)
 		return nil
 	}
-	s.noteVerify(r, q, verdict, answerRefused(r.w, v, verdict))
+	s.noteVerify(r, q, verdict, s.answerRefused(r, v, verdict))
 	return nil
 }
 
 // answerRefused writes a refusal of the gate and gives its status.
-func answerRefused(w http.ResponseWriter, v *site.Visit, verdict site.Verdict) int {
+func (s *Server) answerRefused(r *request, v *site.Visit, verdict site.Verdict) int {
 	e := &Error{Code: verdict.Error, Description: verdict.Description, Status: http.StatusUnauthorized}
 	switch verdict.Outcome {
 	case site.SignIn:
-		sendToSignIn(w, v.Origin+verdict.Location)
+		s.sendToSignIn(r, v, v.Origin+verdict.Location)
 		return http.StatusUnauthorized
 	case site.Forbid:
 		e.Status = http.StatusForbidden
@@ -64,7 +65,7 @@ func answerRefused(w http.ResponseWriter, v *site.Visit, verdict site.Verdict) i
 	if e.Code == "" {
 		e.Code, e.Description = "unauthorized", "sign in or send an access token for this host"
 	}
-	e.write(w)
+	e.write(r.w)
 	return e.Status
 }
 
@@ -120,15 +121,12 @@ func notServed(reason string) *Error {
 // sendToSignIn tells a browser where to sign in. nginx can pass on only 401 and
 // 403, so this is a 401 with the address in Location, for its configuration to
 // use, and in Refresh, which browsers follow by themselves.
-func sendToSignIn(w http.ResponseWriter, location string) {
-	h := w.Header()
+func (s *Server) sendToSignIn(r *request, at *site.Visit, location string) {
+	h := r.w.Header()
 	h.Set("Location", location)
 	h.Set("Refresh", "0; url="+location)
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	w.WriteHeader(http.StatusUnauthorized)
-	_ = signInPage.Execute(w, location) // the peer is gone: nobody is left to tell
+	s.show(r, page.Notice{Title: "Sign in", Text: "This host asks who you are. If nothing happens by itself, go on to the page that does.",
+		Link: &page.Link{Address: location, Text: "Sign in"}, Host: at.Name}, http.StatusUnauthorized)
 }
 
 // introduce sets the identity headers that the asking proxy copies to its target.

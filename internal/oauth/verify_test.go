@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"gatehouse/internal/page"
 	"gatehouse/internal/site"
 )
 
@@ -71,6 +72,24 @@ func TestForwardAuth(t *testing.T) {
 		if res.Header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: may be cached", name)
 		}
+	}
+}
+
+// Who is sent to sign in sees the page that everybody sees, whose link leads
+// where Location and Refresh do.
+func TestForwardAuthSendsBrowsersToSignInByOurPage(t *testing.T) {
+	r := newRig(t)
+	r.change("app.example.com", func(p *site.Proxy) { p.AuthMode = site.ModeRedirect })
+	res := r.verify(true, "X-Forwarded-Host", "app.example.com", "X-Forwarded-Method", "GET", "X-Forwarded-Uri", `/a?b="><script>`, "Accept", "text/html")
+	to := res.Header.Get("Location")
+	if res.StatusCode != http.StatusUnauthorized || !strings.HasPrefix(to, appOrigin+"/.gatehouse/start?return=%2Fa%3Fb%3D") || res.Header.Get("Refresh") != "0; url="+to {
+		t.Fatalf("%d %v", res.StatusCode, res.Header)
+	}
+	if res.Header.Get("Content-Security-Policy") != page.Policy || res.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("%v", res.Header)
+	}
+	if body := string(res.body); !strings.Contains(body, `href="`+to+`"`) || !strings.Contains(body, "app.example.com") || strings.Contains(body, "<script") {
+		t.Errorf("%s", body)
 	}
 }
 

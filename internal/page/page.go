@@ -12,6 +12,9 @@ import (
 	"io/fs"
 	"net/http"
 	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 //go:embed frame.html notice.html style.css
@@ -81,6 +84,15 @@ func Secure(h http.Header) {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+}
+
+// Sentence makes a public message one: a capital letter, a full stop.
+func Sentence(s string) string {
+	first, size := utf8.DecodeRuneInString(s)
+	if size == 0 {
+		return ""
+	}
+	return string(unicode.ToUpper(first)) + strings.TrimSuffix(s[size:], ".") + "."
 }
 
 func must(b []byte, err error) []byte {

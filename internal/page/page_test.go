@@ -44,3 +44,11 @@ func TestNoticeSaysWhatItIsGivenAndNoMore(t *testing.T) {
 		}
 	}
 }
+
+func TestSentence(t *testing.T) {
+	for in, want := range map[string]string{"": "", "no host": "No host.", "Done.": "Done.", "öffne es": "Öffne es.", "x": "X."} {
+		if got := Sentence(in); got != want {
+			t.Errorf("%q: %q", in, got)
+		}
+	}
+}

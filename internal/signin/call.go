@@ -9,9 +9,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
-	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"gatehouse/internal/fault"
@@ -199,17 +197,4 @@ func (c *call) retryAfter(err error) {
 	}
 	wait := max(f.RetryAfter, time.Second)
 	c.w.Header().Set("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
-}
-
-// sentence makes a public message one: a capital letter, a full stop.
-func sentence(s string) string {
-	if s == "" {
-		return ""
-	}
-	first, size := utf8.DecodeRuneInString(s)
-	s = string(unicode.ToUpper(first)) + s[size:]
-	if !strings.HasSuffix(s, ".") {
-		s += "."
-	}
-	return s
 }

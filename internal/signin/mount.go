@@ -7,6 +7,7 @@ import (
 
 	"gatehouse/internal/fault"
 	"gatehouse/internal/oauth"
+	"gatehouse/internal/page"
 	"gatehouse/internal/site"
 )
 
@@ -136,10 +137,10 @@ func troubleOf(err error) *trouble {
 		return t
 	}
 	if o, ok := errors.AsType[*oauth.Error](err); ok {
-		return &trouble{status: http.StatusBadRequest, reason: o.Code, title: "That request can't go on", text: sentence(o.Description), cause: err}
+		return &trouble{status: http.StatusBadRequest, reason: o.Code, title: "That request can't go on", text: page.Sentence(o.Description), cause: err}
 	}
 	if f, ok := errors.AsType[*fault.Error](err); ok && f.Kind != fault.Internal {
-		return &trouble{status: f.Kind.Status(), reason: f.Kind.String(), title: titles[f.Kind], text: sentence(f.Message()), again: f.Kind == fault.Unavailable || f.Kind == fault.TooMany || f.Kind == fault.Unauthenticated, cause: err}
+		return &trouble{status: f.Kind.Status(), reason: f.Kind.String(), title: titles[f.Kind], text: page.Sentence(f.Message()), again: f.Kind == fault.Unavailable || f.Kind == fault.TooMany || f.Kind == fault.Unauthenticated, cause: err}
 	}
 	return &trouble{status: http.StatusInternalServerError, reason: "internal", title: "Something went wrong here",
 		text: "It is not your fault. Try again; if it stays so, tell whoever runs this installation the request number below.", again: true, cause: err}

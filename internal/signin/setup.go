@@ -10,6 +10,7 @@ import (
 	"gatehouse/internal/fault"
 	"gatehouse/internal/journal"
 	"gatehouse/internal/oauth"
+	"gatehouse/internal/page"
 	"gatehouse/internal/principal"
 	"gatehouse/internal/store"
 )
@@ -113,7 +114,7 @@ func (p *Pages) createFirst(c *call) error {
 		err = oauth.CheckUser(&u)
 	}
 	if f, ok := errors.AsType[*fault.Error](err); ok && f.Kind == fault.Invalid {
-		return again(sentence(f.Message()))
+		return again(page.Sentence(f.Message()))
 	}
 	if err != nil {
 		return err
