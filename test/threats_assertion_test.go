@@ -69,7 +69,7 @@ func assertionThreats() family {
 			signed("of the future", "RFC 7519 4.1.5", nil, members{"nbf": now + 3600}),
 			signed("of the day before", "RFC 7523 3; RFC 7519 4.1.6", nil, members{"iat": now - 86400}),
 			signed("without an id, to be used again", "RFC 7523 3; RFC 7519 4.1.7", nil, members{"jti": nil}),
-			otherwise("signed by nobody", "RFC 8725 3.1; RFC 7523 3", "401 invalid_client", func(st *stage) answer {
+			otherwise("signed by nobody", "RFC 8725 3.3; RFC 7523 3", "401 invalid_client", func(st *stage) answer {
 				return st.proven(signer(st), text(st, members{"alg": "none"}, nil)+".", nil)
 			}),
 			otherwise("signed by another key", "RFC 7523 3; RFC 6749 10.2", "401 invalid_client", func(st *stage) answer {

@@ -35,7 +35,7 @@ func requestThreats() family {
 			{"two response types", "RFC 6749 3.1", "back invalid_request", authorized(url.Values{"response_type": {"code", "token"}})},
 			{"the answer in a fragment", "RFC 9700 4.3.1", "back invalid_request", authorized(url.Values{"response_mode": {"fragment"}})},
 			{"the answer by a window's message", "RFC 9700 4.17", "back invalid_request", authorized(url.Values{"response_mode": {"web_message"}})},
-			{"the answer in a form", "RFC 9700 4.17", "back invalid_request", authorized(url.Values{"response_mode": {"form_post"}})},
+			{"the answer in a form", "RFC 6749 4.1.2", "back invalid_request", authorized(url.Values{"response_mode": {"form_post"}})},
 			{"an unsigned request object", "RFC 8725 3.1; RFC 6749 4.1.2.1", "back request_not_supported", authorized(url.Values{"request": {"eyJhbGciOiJub25lIn0.eyJzY29wZSI6ImFkbWluIn0."}})},
 			{"a request by reference into this network", "MCP security, Server-Side Request Forgery (SSRF)", "back request_uri_not_supported", func(st *stage) answer {
 				return st.get(st.app.request(url.Values{"request_uri": {st.bait.url + "/request"}}))

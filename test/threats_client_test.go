@@ -80,7 +80,7 @@ func clientThreats() family {
 			{"a public client that makes a secret up", "RFC 6749 10.1; RFC 9700 2.5", "401 invalid_client", func(st *stage) answer {
 				return st.post(st.app.issuer+"/token", refresh(st, "x.y", url.Values{"client_id": {st.app.id}, "client_secret": {"x"}}))
 			}},
-			{"an assertion that nobody signed", "RFC 7523 3; RFC 8725 3.1", "401 invalid_client", asVault(func(st *stage) url.Values {
+			{"an assertion that nobody signed", "RFC 7523 3; RFC 8725 3.3", "401 invalid_client", asVault(func(st *stage) url.Values {
 				return url.Values{"client_id": {st.vault.id}, "client_assertion_type": {jwtBearer}, "client_assertion": {st.assertion(map[string]any{"alg": "none"}, nil) + "."}}
 			}, nil)},
 			{"an assertion signed with the secret", "RFC 7523 3; RFC 8725 2.1", "401 invalid_client", asVault(func(st *stage) url.Values {

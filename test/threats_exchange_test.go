@@ -74,7 +74,7 @@ func exchangeThreats() family {
 			spoiled("by a client that did not register for it", "RFC 6749 5.2", "400 unauthorized_client", func(st *stage) url.Values { return url.Values{"client_id": {st.thief.id}} }),
 			subject("of another client's token", "RFC 8693 2.1; MCP security, Token Passthrough", "400 invalid_request", func(st *stage, _ *oauthClient) string { return st.model() }),
 			subject("of a refresh token", "RFC 8693 2.1", "400 invalid_request", func(st *stage, c *oauthClient) string { return st.tokens(c, nil).Refresh }),
-			subject("of a forged token", "RFC 8693 2.1; RFC 8725 3.1", "400 invalid_request", func(st *stage, c *oauthClient) string {
+			subject("of a forged token", "RFC 8693 2.1; RFC 8725 3.3", "400 invalid_request", func(st *stage, c *oauthClient) string {
 				h, claims, _ := parts(st.t, st.tokens(c, nil).Access)
 				return segmentOf(h, members{"alg": "none"}) + "." + segmentOf(claims, nil) + "."
 			}),

@@ -59,7 +59,7 @@ func gateThreats() family {
 			{"a token in the query", "RFC 6750 2.3; RFC 9700 4.3.2; MCP authorization, Access Token Usage", "401", func(st *stage) answer {
 				return st.get(st.app.issuer + "/private?access_token=" + st.model())
 			}},
-			{"a token in the body", "RFC 6750 2.2; OAuth 2.1 5.1.1", "401", func(st *stage) answer {
+			{"a token in the body", "RFC 6750 2.2; OAuth 2.1 5.1.2", "401", func(st *stage) answer {
 				return st.post(st.app.issuer+"/private", map[string][]string{"access_token": {st.model()}})
 			}},
 			{"a token in a cookie", "RFC 6750 5.3", "401", with(func(_ *stage, token string) []string {
@@ -133,16 +133,16 @@ func gateThreats() family {
 			{"another site asks whether it may call an MCP endpoint", "MCP transports, Security Warning", "403 cross_origin", func(st *stage) answer {
 				return noCORS(st, ask(st.t, st.mallory, "OPTIONS", st.s.url("tools.localhost", "/mcp/private"), "", "Origin: https://evil.example", "Access-Control-Request-Method: POST"))
 			}},
-			{"another site asks whether it may call the API", "RFC 9700 4.17; RFC 6265 8.2", "204", func(st *stage) answer {
+			{"another site asks whether it may call the API", "RFC 9700 2.6; RFC 6265 8.2", "204", func(st *stage) answer {
 				return noCORS(st, ask(st.t, st.mallory, "OPTIONS", st.home("/proxies/"), "", "Origin: https://evil.example", "Access-Control-Request-Method: POST"))
 			}},
-			{"another site asks for tokens with cookies", "RFC 9700 4.17; RFC 6265 8.2", "400 invalid_request", func(st *stage) answer {
+			{"another site asks for tokens with cookies", "RFC 9700 2.6; RFC 6265 8.2", "400 invalid_request", func(st *stage) answer {
 				return noCredentials(st, st.post(st.app.issuer+"/token", nil, "Origin: https://evil.example", session(st)))
 			}},
-			{"another site asks whether it may ask for tokens with cookies", "RFC 9700 4.17", "204", func(st *stage) answer {
+			{"another site asks whether it may ask for tokens with cookies", "RFC 9700 2.6", "204", func(st *stage) answer {
 				return noCredentials(st, ask(st.t, st.mallory, "OPTIONS", st.app.issuer+"/token", "", "Origin: https://evil.example", "Access-Control-Request-Method: POST", "Access-Control-Request-Headers: authorization"))
 			}},
-			{"another site asks to authorize by script", "RFC 9700 4.7; RFC 6749 10.12", "to /consent", func(st *stage) answer {
+			{"another site asks to authorize by script", "RFC 9700 2.6; RFC 6749 10.12", "to /consent", func(st *stage) answer {
 				return noCORS(st, st.get(st.app.request(nil), "Origin: https://evil.example", "Sec-Fetch-Mode: cors"))
 			}},
 			{"an API change by a visitor's session from another site", "RFC 6749 10.12", "403 cross_origin", func(st *stage) answer {

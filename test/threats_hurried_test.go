@@ -115,7 +115,7 @@ func hurriedThreats() family {
 				}
 				return st.get(st.s.onHTTPS(st.s.setup()))
 			}},
-			{"a flood of bad tokens", "RFC 6749 10.10; RFC 8725 3.1", "429 too_many_attempts", flooded(80, func(st *stage) answer {
+			{"a flood of bad tokens", "RFC 6749 10.10; RFC 8725 3.3", "429 too_many_attempts", flooded(80, func(st *stage) answer {
 				token := st.unsignedOf(st.app) + "." + strings.Repeat("A", 342)
 				return st.private("Authorization: Bearer " + token)
 			})},

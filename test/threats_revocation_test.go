@@ -111,7 +111,7 @@ func revocationThreats() family {
 				st.post(st.app.issuer+"/revoke", url.Values{"client_id": {st.app.id}, "token": {out.Access}})
 				return quiet(st, st.post(st.app.issuer+"/introspect", url.Values{"token": {out.Access}}, basicAuth(st.vault.id, st.secret)))
 			}},
-			{"a forged token looked at", "RFC 7662 4; RFC 8725 3.1", "200", func(st *stage) answer {
+			{"a forged token looked at", "RFC 7662 4; RFC 8725 3.3", "200", func(st *stage) answer {
 				out := st.tokens(st.app, nil)
 				return quiet(st, st.post(st.app.issuer+"/introspect", url.Values{"token": {out.Access[:len(out.Access)-8] + "AAAAAAAA"}}, basicAuth(st.vault.id, st.secret)))
 			}},

@@ -61,8 +61,8 @@ func tokenThreats() family {
 			bearer("alg None", "RFC 8725 3.1; RFC 7519 6", func(st *stage) string { return st.unsigned(members{"alg": "None"}, nil) + "." }),
 			bearer("alg nOnE with a signature", "RFC 8725 3.1", func(st *stage) string { return st.forge(members{"alg": "nOnE"}, nil) }),
 			bearer("no alg", "RFC 7515 4.1.1", func(st *stage) string { return st.forge(members{"alg": nil}, nil) }),
-			bearer("no signature", "RFC 8725 3.1", func(st *stage) string { return st.unsigned(nil, nil) + "." }),
-			bearer("another token's signature", "RFC 8725 3.1", func(st *stage) string {
+			bearer("no signature", "RFC 8725 3.3", func(st *stage) string { return st.unsigned(nil, nil) + "." }),
+			bearer("another token's signature", "RFC 8725 3.3", func(st *stage) string {
 				text := st.unsigned(nil, members{"username": "local:root"})
 				return text + st.model()[strings.LastIndexByte(st.model(), '.'):]
 			}),
@@ -103,7 +103,7 @@ func tokenThreats() family {
 			forged("kid as a path", "RFC 8725 3.10; RFC 7515 4.1.4", members{"kid": "../../../../../dev/null"}, nil),
 			forged("kid as a query", "RFC 8725 3.10; RFC 7515 4.1.4", members{"kid": "x' UNION SELECT 'AA"}, nil),
 			forged("kid as a list", "RFC 7515 4.1.4", members{"kid": []string{"a"}}, nil),
-			forged("crit", "RFC 7515 4.1.11; RFC 8725 3.10", members{"crit": []string{"exp"}}, nil),
+			forged("crit", "RFC 7515 4.1.11", members{"crit": []string{"exp"}}, nil),
 			forged("crit and an unencoded payload", "RFC 7515 4.1.11", members{"crit": []string{"b64"}, "b64": false}, nil),
 			forged("typ JWT: any other JWT of this server", "RFC 9068 4; RFC 8725 3.11", members{"typ": "JWT"}, nil),
 			forged("no typ", "RFC 9068 4; RFC 8725 3.11", members{"typ": nil}, nil),
@@ -120,7 +120,7 @@ func tokenThreats() family {
 			bearer("an encrypted token", "RFC 9068 4", func(st *stage) string {
 				return "eyJhbGciOiJSU0EtT0FFUC0yNTYiLCJlbmMiOiJBMjU2R0NNIiwidHlwIjoiYXQrand0In0.a.b.c.d"
 			}),
-			bearer("a token around a token", "RFC 7519 7.2; RFC 8725 3.10", func(st *stage) string {
+			bearer("a token around a token", "RFC 7519 7.2; RFC 8725 3.3", func(st *stage) string {
 				h, _, _ := parts(st.t, st.model())
 				text := segmentOf(h, members{"cty": "JWT"}) + "." + base64.RawURLEncoding.EncodeToString([]byte(st.model()))
 				return text + "." + rs256(text, st.key)
@@ -136,12 +136,12 @@ func tokenThreats() family {
 				return m[:len(m)-1] + sibling(m[len(m)-1])
 			}),
 			bearer("a part more", "RFC 7515 7.1", func(st *stage) string { return st.model() + ".x" }),
-			bearer("9 KiB of nothing", "RFC 6750 5.2", func(*stage) string { return strings.Repeat("a", 9<<10) + ".b.c" }),
+			bearer("9 KiB of nothing", "RFC 6749 10.14", func(*stage) string { return strings.Repeat("a", 9<<10) + ".b.c" }),
 			bearer("claims that are no object", "RFC 7519 7.2", func(st *stage) string {
 				text := strings.Split(st.model(), ".")[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(`["sub"]`))
 				return text + "." + rs256(text, st.key)
 			}),
-			bearer("claims that are no UTF-8", "RFC 7519 7.2", func(st *stage) string {
+			bearer("claims that are no UTF-8", "RFC 7519 7.2; RFC 8725 3.7", func(st *stage) string {
 				text := strings.Split(st.model(), ".")[0] + "." + base64.RawURLEncoding.EncodeToString([]byte("{\"iss\":\"\xff\"}"))
 				return text + "." + rs256(text, st.key)
 			}),
@@ -213,7 +213,7 @@ func tokenThreats() family {
 				_, out := c.exchange(c.code(st.bob, url.Values{"scope": {"user"}}), nil)
 				return st.get(c.issuer+"/mcp/private", "Authorization: Bearer "+out.Access)
 			}},
-			{"a bad one of ours where strangers pass", "RFC 6750 3.1; RFC 8725 3.1", "401 invalid_token", func(st *stage) answer {
+			{"a bad one of ours where strangers pass", "RFC 6750 3.1; RFC 8725 3.3", "401 invalid_token", func(st *stage) answer {
 				return st.get(st.s.url("mixed.localhost", "/"), "Authorization: Bearer "+st.model())
 			}},
 		},
