@@ -32,10 +32,8 @@ type sealedSession struct {
 	Seen     int64    `json:"l"`
 }
 
-// CookieName is the session cookie's name on v's host: over plain HTTP, where
+// cookieName is the session cookie's name on a host: over plain HTTP, where
 // browsers refuse the __Host- prefix, it goes without.
-func CookieName(v *site.Visit) string { return cookieName(v.Host, v.Origin) }
-
 func cookieName(host *site.Host, origin string) string {
 	name := host.Proxy.AuthCookieName
 	if name == "" {
@@ -91,7 +89,7 @@ func (s *Server) sessionCookie(v *site.Visit, e *Session) (*http.Cookie, error) 
 	if err != nil {
 		return nil, err
 	}
-	name := CookieName(v)
+	name := cookieName(v.Host, v.Origin)
 	aead := s.keys.Load().cookie
 	raw := make([]byte, 1+aead.NonceSize(), 1+aead.NonceSize()+len(plain)+aead.Overhead())
 	raw[0] = cookieVersion
@@ -109,7 +107,7 @@ func (s *Server) sessionCookie(v *site.Visit, e *Session) (*http.Cookie, error) 
 
 // CloseCookie is the cookie that removes a session's from the browser.
 func CloseCookie(v *site.Visit) *http.Cookie {
-	return &http.Cookie{Name: CookieName(v), Path: "/", MaxAge: -1, HttpOnly: true, Secure: strings.HasPrefix(v.Origin, "https:"), SameSite: http.SameSiteLaxMode}
+	return &http.Cookie{Name: cookieName(v.Host, v.Origin), Path: "/", MaxAge: -1, HttpOnly: true, Secure: strings.HasPrefix(v.Origin, "https:"), SameSite: http.SameSiteLaxMode}
 }
 
 func seal(e *Session) sealedSession {

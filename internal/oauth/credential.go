@@ -185,7 +185,7 @@ func (j *judge) mcpOrigin() (verdict site.Verdict, done bool) {
 	if len(origins) == 0 {
 		return verdict, false
 	}
-	if len(origins) > 1 || !MCPOrigin(j.v, origins[0]) {
+	if len(origins) > 1 || !mayCallMCP(j.v, origins[0]) {
 		return j.finish(5, site.Verdict{Outcome: site.Forbid, Reason: reasonMCPOrigin, Error: errorCrossOrigin, Description: descriptionOrigin}), true
 	}
 	if j.r.Method == http.MethodOptions && j.r.Header.Get("Access-Control-Request-Method") != "" {
@@ -194,9 +194,9 @@ func (j *judge) mcpOrigin() (verdict site.Verdict, done bool) {
 	return verdict, false
 }
 
-// MCPOrigin reports whether a script of origin may call the MCP endpoint of v's
+// mayCallMCP reports whether a script of origin may call the MCP endpoint of v's
 // host: its own origin, loopback, or one that the proxy allows.
-func MCPOrigin(v *site.Visit, origin string) bool {
+func mayCallMCP(v *site.Visit, origin string) bool {
 	if origin == v.Origin || slices.Contains(v.Host.Proxy.MCPAllowedOrigins, origin) {
 		return true
 	}

@@ -1,16 +1,3 @@
-// Package oauth is the access gate and the authorization server.
-//
-// The gate (gate.go, judge.go) decides for every request who may do what on a
-// host: from memory only, by one function that the data path, forward-auth and
-// explain share. The authorization server (mount.go lists its endpoints) speaks
-// OAuth 2.1 (draft 13 and later) with RFC 7591, 7592, 7636, 7009, 7662, 8252,
-// 7523, 8414, 8628, 8693, 8707, 9068, 9207, 9728 and Client ID Metadata Documents. It keeps clients, pending requests,
-// codes, grants, device codes, browser sessions, consents, local accounts and
-// signing keys in the store; whatever came from outside is there as a SHA-256.
-//
-// What people see (sign-in, consent, device and account pages) is package
-// signin's; it comes here for Pending requests and hands back who approved.
-// Who is asking is described by package principal, hosts by package site.
 package oauth
 
 import (

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"gatehouse/internal/journal"
+	"gatehouse/internal/principal"
 	"gatehouse/internal/site"
 	"gatehouse/internal/store"
 	"gatehouse/internal/store/boltstore"
@@ -372,4 +373,24 @@ func (r *rig) in(t *testing.T) {
 
 func basicOf(id, secret string) string {
 	return base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(id) + ":" + url.QueryEscape(secret)))
+}
+
+// VerifyToken reads an access token of ours for any host.
+func (r *rig) VerifyToken(token string) (*principal.Principal, error) {
+	e, bad := r.Server.verify(token, netip.Addr{}, r.now())
+	if bad != nil {
+		return nil, bad
+	}
+	if r.revokedToken(e.token) {
+		return nil, badRevoked
+	}
+	p := e.token.principal(e.token.claims.scopes())
+	p.Resource = e.token.claims.Audience[0]
+	return p, nil
+}
+
+// setPassword changes the password of a local account.
+func (r *rig) setPassword(name, hash string) error {
+	_, err := r.UpdateUser(r.t.Context(), name, func(u *User) error { u.Hash = hash; return nil })
+	return err
 }

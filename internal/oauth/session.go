@@ -55,13 +55,6 @@ func (s *Server) OpenSession(ctx context.Context, v *site.Visit, person Person, 
 	return cookie, nil
 }
 
-// SessionPerson is the person of a session with what its cookie does not carry:
-// the provider's token, sealed. NotFound when the session has ended.
-func (s *Server) SessionPerson(ctx context.Context, id string) (Person, error) {
-	row, err := s.sessions.Get(ctx, id)
-	return row.Value.Person, err
-}
-
 // namedGroups are the groups that the policy of any host names.
 func (s *Server) namedGroups(groups []string) []string {
 	if len(groups) == 0 {
@@ -102,7 +95,7 @@ func (s *Server) sessionEntry(v *site.Visit, r *http.Request) *entry {
 	if v.Direct {
 		return nil
 	}
-	name, now := CookieName(v), s.now()
+	name, now := cookieName(v.Host, v.Origin), s.now()
 	for i, c := range r.CookiesNamed(name) {
 		if i == cookieTries {
 			break

@@ -193,7 +193,7 @@ func revocationReachesOtherNodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	within(t, "the grant is revoked there", func() bool { return byToken().Reason == "token_revoked" })
-	if err := r.SetPasswordHash(t.Context(), "admin", "y"); err != nil {
+	if err := r.setPassword("admin", "y"); err != nil {
 		t.Fatal(err)
 	}
 	within(t, "the session is ended there", func() bool { return other.bySession(appOrigin, cookie).Outcome != site.Allow })
@@ -203,7 +203,7 @@ func TestLosingAnAccountEndsAllItHad(t *testing.T) {
 	local := LocalPerson(User{Name: "admin"}, time.Now())
 	for name, end := range map[string]func(*rig) error{
 		"deleted":              func(r *rig) error { return r.DeleteUser(r.t.Context(), "Admin") },
-		"given a new password": func(r *rig) error { return r.SetPasswordHash(r.t.Context(), "admin", "other") },
+		"given a new password": func(r *rig) error { return r.setPassword("admin", "other") },
 		"revoked":              func(r *rig) error { return r.Revoke(r.t.Context(), RevokeUser, "local:admin") },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -223,19 +223,3 @@ func (v *verified) principal(scopes []string) *principal.Principal {
 	}
 	return p
 }
-
-// VerifyToken reads an access token of ours as introspection does: its claims
-// say which issuer and resource it is for; the caller decides whether they fit.
-func (s *Server) VerifyToken(token string) (*principal.Principal, error) {
-	now := s.now()
-	e, bad := s.verify(token, netip.Addr{}, now)
-	if bad != nil {
-		return nil, bad
-	}
-	if s.revokedToken(e.token) {
-		return nil, badRevoked
-	}
-	p := e.token.principal(strings.Fields(e.token.claims.Scope))
-	p.Resource = e.token.claims.Audience[0]
-	return p, nil
-}

@@ -322,9 +322,9 @@ func TestListsShowNoSecrets(t *testing.T) {
 	if strings.Contains(text, "hash\":\"") && !strings.Contains(text, `"hash":""`) || strings.Contains(text, "secret_hash") || strings.Contains(text, "registration_hash") || strings.Contains(text, `"token":`) {
 		t.Errorf("%s", text)
 	}
-	full, err := r.SessionPerson(t.Context(), sessions[0].ID)
-	if err != nil || full.Subject != "github:alice" || full.Token != nil { // package signin keeps it, sealed
-		t.Errorf("%+v %v", full, err)
+	full, err := r.sessions.Get(t.Context(), sessions[0].ID)
+	if who := full.Value.Person; err != nil || who.Subject != "github:alice" || who.Token != nil { // package signin keeps it, sealed
+		t.Errorf("%+v %v", who, err)
 	}
 	if err := r.DeleteClient(t.Context(), client); err != nil {
 		t.Fatal(err)

@@ -214,13 +214,6 @@ func (s *Server) UpdateUser(ctx context.Context, name string, change func(*User)
 	return User{}, errBusy
 }
 
-// SetPasswordHash changes the password of a local account and ends all its
-// sessions, grants and tokens.
-func (s *Server) SetPasswordHash(ctx context.Context, name, hash string) error {
-	_, err := s.UpdateUser(ctx, name, func(u *User) error { u.Hash = hash; return nil })
-	return err
-}
-
 // RehashPassword stores the same password under new parameters; nothing ends.
 func (s *Server) RehashPassword(ctx context.Context, name, old, hash string) error {
 	name = UserName(name)
