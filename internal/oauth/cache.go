@@ -99,3 +99,18 @@ func (c *cache) prune(now time.Time) {
 		s.mu.Unlock()
 	}
 }
+
+// makeRoomFor lets, of most that are there, the one go that would go first anyway,
+// where key is to be one more.
+func makeRoomFor[V any](by map[string]V, key string, most int, until func(V) time.Time) {
+	if _, there := by[key]; there || len(by) < most {
+		return
+	}
+	first, soonest := "", time.Time{}
+	for other, v := range by {
+		if at := until(v); first == "" || at.Before(soonest) {
+			first, soonest = other, at
+		}
+	}
+	delete(by, first)
+}

@@ -210,19 +210,11 @@ func (p *presence) get(id string, now time.Time) (Client, bool) {
 	return e.client, ok && now.Before(e.until)
 }
 
-// put takes a client in. Of too many the one goes that would go first anyway.
+// put takes a client in.
 func (p *presence) put(id string, c Client, until time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, there := p.by[id]; !there && len(p.by) >= maxPresent {
-		first := ""
-		for other, e := range p.by {
-			if first == "" || e.until.Before(p.by[first].until) {
-				first = other
-			}
-		}
-		delete(p.by, first)
-	}
+	makeRoomFor(p.by, id, maxPresent, func(e present) time.Time { return e.until })
 	p.by[id] = present{client: c, until: until}
 }
 

@@ -92,11 +92,15 @@ func (f *flight) room(from string) bool {
 func (f *flight) remove(key string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	from, ok := f.from[key]
-	if !ok {
-		return
+	f.forget(key)
+}
+
+// forget forgets a record, and answers whose it was.
+func (f *flight) forget(key string) (from string, ok bool) {
+	if from, ok = f.from[key]; ok {
+		f.cut(from, slices.IndexFunc(f.by[from], func(r record) bool { return r.key == key }))
 	}
-	f.cut(from, slices.IndexFunc(f.by[from], func(r record) bool { return r.key == key }))
+	return from, ok
 }
 
 func (f *flight) drop(from string) (key string) {
@@ -118,11 +122,10 @@ func (f *flight) cut(from string, i int) {
 func (f *flight) touch(key string, life time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	from, ok := f.from[key]
+	from, ok := f.forget(key)
 	if !ok {
 		return
 	}
-	f.cut(from, slices.IndexFunc(f.by[from], func(r record) bool { return r.key == key }))
 	f.by[from] = append(f.by[from], record{key, f.clock().Add(life)})
 	f.from[key] = from
 }
@@ -145,13 +148,16 @@ func (f *flight) busiest() (most string) {
 func (f *flight) prune(now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for from := range f.by {
-		for i := 0; i < len(f.by[from]); {
-			if f.by[from][i].until.After(now) {
-				i++
-				continue
+	for from, records := range f.by {
+		left := slices.DeleteFunc(records, func(r record) bool {
+			gone := !r.until.After(now)
+			if gone {
+				delete(f.from, r.key)
 			}
-			f.cut(from, i)
+			return gone
+		})
+		if f.by[from] = left; len(left) == 0 {
+			delete(f.by, from)
 		}
 	}
 }

@@ -39,15 +39,7 @@ func (k *keySets) get(url string) (keySet, bool) {
 func (k *keySets) put(url string, set keySet) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if _, there := k.by[url]; !there && len(k.by) >= maxKeySets {
-		first := ""
-		for other, e := range k.by {
-			if first == "" || e.until.Before(k.by[first].until) {
-				first = other
-			}
-		}
-		delete(k.by, first)
-	}
+	makeRoomFor(k.by, url, maxKeySets, func(e keySet) time.Time { return e.until })
 	k.by[url] = set
 }
 
