@@ -5,9 +5,9 @@
 //
 // Each way is one file behind the provider interface: local.go (argon2id),
 // github.go (the OAuth App web flow with PKCE) and oidc.go (OpenID Connect). How
-// the pages look is package page's. The protocol side, grants, codes
-// and the sessions themselves belong to package oauth; this package asks it for
-// the pending request and tells it who approved.
+// the pages look is package page's. The protocol side, grants, codes and the
+// sessions themselves belong to package oauth; this package asks it for the
+// pending request and tells it who approved.
 //
 // The pages carry no script. Every POST needs a token bound to the browser's
 // cookie and comes from the page's own origin; every form answers 303.
