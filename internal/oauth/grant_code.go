@@ -41,7 +41,7 @@ func (s *Server) tokenByCode(ctx context.Context, r *request, f form, c *Client)
 		return invalidGrant("revoked", "the sign-in behind this code has ended")
 	}
 	g := Grant{ID: k.GrantID, Issuer: k.Issuer, ClientID: c.ID, Client: k.ClientName, Person: k.Person, Resource: k.Resource, Scopes: k.Scopes, CreatedAt: now, LastUsed: now}
-	answer, err := s.begin(ctx, c, g, now)
+	answer, err := s.begin(ctx, c, g, k.CreatedAt, now)
 	if err != nil {
 		return err
 	}

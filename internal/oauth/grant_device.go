@@ -177,7 +177,7 @@ func (s *Server) redeemDevice(ctx context.Context, r *request, c *Client, name s
 	}
 	g := Grant{ID: newID(), Issuer: d.Pending.Issuer, ClientID: c.ID, Client: c.Name, Person: d.Person, Resource: d.Pending.Resource,
 		Scopes: d.Scopes, CreatedAt: now, LastUsed: now}
-	answer, err := s.begin(ctx, c, g, now)
+	answer, err := s.begin(ctx, c, g, d.Approved, now)
 	if err != nil {
 		return err
 	}

@@ -113,3 +113,39 @@ func TestIntrospectionKnowsThePolicy(t *testing.T) {
 		t.Error("of a person who is let in again")
 	}
 }
+
+// A code or device that was approved before a revocation gives nothing after it,
+// on a node that has not heard of it yet either: a grant made there would count
+// for a year, for it is younger than the mark.
+func TestARevocationElsewhereEndsWhatIsOnItsWay(t *testing.T) {
+	const host = "app.example.com"
+	for name, revoke := range map[string]func(r *rig, client string) error{
+		"the person": func(r *rig, _ string) error { return r.Revoke(r.t.Context(), RevokeUser, "github:alice") },
+		"the client": func(r *rig, client string) error { return r.Revoke(r.t.Context(), RevokeClient, client) },
+		"the host":   func(r *rig, _ string) error { return r.Revoke(r.t.Context(), RevokeProxy, host) },
+		"its parent": func(r *rig, _ string) error { return r.Revoke(r.t.Context(), RevokeProxy, "*.example.com") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			here := newRig(t)
+			there := newRigOn(t, here.kv)
+			client := here.registered(appOrigin)
+			code := here.code(appOrigin, client, person("alice"), authorizeQuery(client))
+			if err := revoke(there, client); err != nil {
+				t.Fatal(err)
+			}
+			if here.endedSince(client, &Person{Subject: "github:alice", User: "alice"}, appOrigin, time.Time{}) {
+				t.Fatal("this node has heard of it: the test shows nothing")
+			}
+			if a := here.post(appOrigin+"/token", codeForm(client, code)); a.StatusCode != http.StatusBadRequest || a.text(t, "error") != "invalid_grant" {
+				t.Errorf("%d %s", a.StatusCode, a.body)
+			}
+			if grants, err := here.Grants(t.Context(), ""); err != nil || len(grants) != 0 {
+				t.Errorf("a grant is left: %+v %v", grants, err)
+			}
+			code = here.code(appOrigin, client, person("alice"), authorizeQuery(client))
+			if a := here.post(appOrigin+"/token", codeForm(client, code)); a.StatusCode != http.StatusOK {
+				t.Errorf("who begins anew is refused: %d %s", a.StatusCode, a.body)
+			}
+		})
+	}
+}

@@ -55,9 +55,9 @@ type tokenAnswer struct {
 	Scope        string `json:"scope"`
 }
 
-// begin makes a new grant from what a person approved, and answers its first
-// tokens. The grant is stored before anything is answered.
-func (s *Server) begin(ctx context.Context, c *Client, g Grant, now time.Time) (tokenAnswer, error) {
+// begin makes a new grant from what a person approved at the moment given, and
+// answers its first tokens. The grant is stored before anything is answered.
+func (s *Server) begin(ctx context.Context, c *Client, g Grant, approved, now time.Time) (tokenAnswer, error) {
 	target, ok := s.audienceOf(g.Issuer, g.Resource)
 	if !ok {
 		return tokenAnswer{}, errTarget("the resource is no longer served here")
@@ -81,6 +81,9 @@ func (s *Server) begin(ctx context.Context, c *Client, g Grant, now time.Time) (
 	}
 	if _, err = s.grants.Create(ctx, g.ID, g, life); err != nil {
 		return answer, err
+	}
+	if err := s.stillApproved(ctx, &g, approved); err != nil {
+		return tokenAnswer{}, err
 	}
 	s.tally(ctx, &g, life)
 	return answer, nil
