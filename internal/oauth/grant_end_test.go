@@ -129,7 +129,8 @@ func TestARevocationElsewhereEndsWhatIsOnItsWay(t *testing.T) {
 			here := newRig(t)
 			there := newRigOn(t, here.kv)
 			client := here.registered(appOrigin)
-			code := here.code(appOrigin, client, person("alice"), authorizeQuery(client))
+			before := person("alice")
+			code := here.code(appOrigin, client, before, authorizeQuery(client))
 			if err := revoke(there, client); err != nil {
 				t.Fatal(err)
 			}
@@ -141,6 +142,10 @@ func TestARevocationElsewhereEndsWhatIsOnItsWay(t *testing.T) {
 			}
 			if grants, err := here.Grants(t.Context(), ""); err != nil || len(grants) != 0 {
 				t.Errorf("a grant is left: %+v %v", grants, err)
+			}
+			code = here.code(appOrigin, client, before, authorizeQuery(client))
+			if a := here.post(appOrigin+"/token", codeForm(client, code)); (a.StatusCode == http.StatusOK) != (name != "the person") {
+				t.Errorf("by a session that this node still believes: %d %s", a.StatusCode, a.body)
 			}
 			code = here.code(appOrigin, client, person("alice"), authorizeQuery(client))
 			if a := here.post(appOrigin+"/token", codeForm(client, code)); a.StatusCode != http.StatusOK {

@@ -134,14 +134,16 @@ func (s *Server) endGrant(ctx context.Context, id string) error {
 // Whoever revoked it could not see it, and what they wrote down may not have
 // arrived on this node: so the store is asked, after the grant is there. A
 // revocation is written before it looks for grants; one of the two finds the other.
+// A person's sign-in must be younger than the last revocation of the person: a
+// session that has just ended may still have approved here.
 func (s *Server) stillApproved(ctx context.Context, g *Grant, approved time.Time) error {
 	host := hostOf(g.Resource)
 	_, parent, _ := strings.Cut(host, ".")
-	for _, name := range []string{revocationName(RevokeClient, g.ClientID), revocationName(RevokeUser, g.Person.Subject),
-		revocationName(RevokeProxy, host), revocationName(RevokeProxy, "*."+parent)} {
-		row, err := s.revokes.Get(ctx, name)
+	for _, m := range []revocation{{RevokeClient, g.ClientID, approved}, {RevokeUser, g.Person.Subject, g.Person.AuthTime},
+		{RevokeProxy, host, approved}, {RevokeProxy, "*." + parent, approved}} {
+		row, err := s.revokes.Get(ctx, revocationName(m.Kind, m.ID))
 		switch {
-		case fault.Is(err, fault.NotFound), err == nil && approved.After(row.Value.At):
+		case fault.Is(err, fault.NotFound), err == nil && m.At.After(row.Value.At):
 			continue
 		case err != nil:
 			return err

@@ -232,6 +232,7 @@ func TestLosingAnAccountEndsAllItHad(t *testing.T) {
 			if name == "deleted" {
 				return
 			}
+			local := LocalPerson(User{Name: "admin"}, time.Now()) // with a sign-in of now
 			again, _, _ := r.tokens(appOrigin, local, "user")
 			if v, _ := r.admit(http.MethodGet, appOrigin+"/", "Authorization", "Bearer "+again); v.Outcome != site.Allow {
 				t.Errorf("signing in again: %s", v.Reason)
