@@ -101,12 +101,13 @@ func TestAFloodFromManyAddressesIsBounded(t *testing.T) {
 func TestWhatIsValidIsNeverBoundedByAddress(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.RateLimits = true })
 	access, refresh, client := r.tokens(appOrigin, person("alice"), "user")
+	neighbours, _, _ := r.tokens(appOrigin, person("alice"), "user") // whose id the forged ones have
 	code := r.code(appOrigin, client, person("alice"), authorizeQuery(client))
 	d := r.post(appOrigin+"/device/code", url.Values{"client_id": {DeviceFlowClient}})
 	var last answer
 	for range 2 * perMinute {
 		last = r.refresh(appOrigin, client, "wrong")
-		r.admit(http.MethodGet, appOrigin+"/", "Authorization", "Bearer "+spoil(access))
+		r.admit(http.MethodGet, appOrigin+"/", "Authorization", "Bearer "+spoil(neighbours))
 	}
 	if last.StatusCode != http.StatusTooManyRequests {
 		t.Fatalf("wrong ones are not bounded: %d", last.StatusCode)
