@@ -32,8 +32,10 @@ func (s *Server) authenticateByKey(ctx context.Context, r *request, c *Client, a
 	if len(assertion) > maxAssertion {
 		return badAssertion("assertion_large", "is too large")
 	}
-	if s.limits.badTokens(r.from()) {
-		return tooMany(time.Second)
+	// By client too: whoever forges for one shuts no other out that comes from there.
+	sender := network(r.from()).String() + " " + c.ID
+	if s.opt.RateLimits && s.unsigned.many(sender, perMinute) {
+		return tooMany(time.Minute)
 	}
 	claims := &jwt.RegisteredClaims{}
 	parser := jwt.NewParser(jwt.WithoutClaimsValidation(), jwt.WithStrictDecoding()) // the keys come with the check of alg
@@ -45,7 +47,7 @@ func (s *Server) authenticateByKey(ctx context.Context, r *request, c *Client, a
 	case err == nil:
 		return s.spend(ctx, c, claims)
 	case errors.Is(err, jwt.ErrTokenSignatureInvalid):
-		s.limits.badToken(r.from())
+		s.unsigned.note(sender)
 		return badAssertion("assertion_signature", "has a wrong signature")
 	case errors.Is(err, jwt.ErrTokenMalformed):
 		return badAssertion("assertion_malformed", "is not a JWT")

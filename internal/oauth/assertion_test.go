@@ -12,6 +12,7 @@ import (
 	"maps"
 	"math/big"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -467,4 +468,23 @@ func FuzzKeySet(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestForgedAssertionsShutNoNeighbourOut: many clients of one company come from one
+// address; who forges for one of them shuts out that one there, for a minute.
+func TestForgedAssertionsShutNoNeighbourOut(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.RateLimits = true })
+	s, forger := newSigner(t, "k1", "EdDSA"), newSigner(t, "k1", "EdDSA")
+	victim, neighbour := r.keyed(`"jwks":`+keySetOf(t, s)), r.keyed(`"jwks":`+keySetOf(t, s))
+	for range perMinute {
+		r.proves(victim, forger.assertion(t, victim, nil, nil))
+	}
+	r.proves(victim, s.assertion(t, victim, nil, nil)).refused(t, 429, "temporarily_unavailable", "")
+	if a := r.proves(neighbour, s.assertion(t, neighbour, nil, nil)); a.StatusCode != http.StatusOK {
+		t.Errorf("a neighbour: %d %s", a.StatusCode, a.body)
+	}
+	r.from = netip.MustParseAddr("198.51.100.9")
+	if a := r.proves(victim, s.assertion(t, victim, nil, nil)); a.StatusCode != http.StatusOK {
+		t.Errorf("the same client elsewhere: %d %s", a.StatusCode, a.body)
+	}
 }

@@ -98,6 +98,7 @@ type Server struct {
 	verified *cache       // tokens and cookies that were verified
 	limits   limits
 	forged   forgeries // ids of real tokens under which forged ones came
+	unsigned forgeries // addresses and clients with wrongly signed assertions
 	flight   flights
 	families turns      // refreshes of one grant, one after the other
 	own      ownGrants  // of clients that act for themselves

@@ -69,6 +69,7 @@ func (s *Server) tidy(ctx context.Context) {
 			s.verified.prune(now)
 			s.limits.prune(now)
 			s.forged.forget()
+			s.unsigned.forget()
 			s.flight.prune(now)
 			s.byURL.prune(now)
 			s.keySets.prune(now)

@@ -28,22 +28,24 @@ func (s *Server) ownTokenID(id string) bool {
 
 // likelyOurs reports whether a token with this id deserves a look although many
 // forged ones came from where it comes from.
-func (s *Server) likelyOurs(id string) bool { return s.ownTokenID(id) && !s.forged.many(id) }
+func (s *Server) likelyOurs(id string) bool {
+	return s.ownTokenID(id) && !s.forged.many(id, forgedEach)
+}
 
 const (
 	forgedEach = 8    // forged tokens under one id, in the time between two tidyings
-	forgedMost = 4096 // ids that are remembered
+	forgedMost = 4096 // names that are remembered
 )
 
-// forgeries counts forged tokens by the id that they claim. The zero value is
-// ready.
+// forgeries counts forged tokens or assertions by what they claim to be. The zero
+// value is ready.
 type forgeries struct {
 	mu sync.Mutex // guards by
 	by map[string]int
 }
 
-// note counts one. When there are too many ids one is forgotten: to have each its
-// sender needs a token of ours.
+// note counts one. When there are too many names one is forgotten: to have each its
+// sender needs a token or client of ours.
 func (f *forgeries) note(id string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -59,10 +61,11 @@ func (f *forgeries) note(id string) {
 	f.by[id]++
 }
 
-func (f *forgeries) many(id string) bool {
+// many reports whether there were so many under one name.
+func (f *forgeries) many(id string, most int) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.by[id] >= forgedEach
+	return f.by[id] >= most
 }
 
 // forget begins anew.
