@@ -170,7 +170,7 @@ func TestPublicNameWithoutAPublicSignInHostHasItsOwnPages(t *testing.T) {
 	}
 	b.press("Sign in", "name", "bob", "password", password).sees(403, "No access to app.example.com", "local:bob")
 	b.press("Use another account").press("Sign in", "name", "alice", "password", password).sees(200, "backend of app.example.com at /reports for local:alice")
-	b.open(app+"/.gatehouse/account").sees(200, "Where you are signed in", "app.example.com", "this browser")
+	b.open(app+"/.gatehouse/account").sees(200, "Where you are signed in", "app.example.com", "this browser", app+" signed in")
 	b.open(app+"/.gatehouse/logout").press("Sign out").sees(200, "You are signed out")
 }
 

@@ -29,8 +29,8 @@ type app struct {
 }
 
 type sessionRow struct {
-	ID, Host, Address, Created, Seen string
-	Here                             bool
+	ID, Host, Origin, Address, Created, Seen string
+	Here                                     bool
 }
 
 // account is GET /account.
@@ -111,7 +111,7 @@ func sessionRows(sessions []oauth.Session, here *oauth.Session) []sessionRow {
 	})
 	rows := make([]sessionRow, len(sessions))
 	for i, e := range sessions {
-		rows[i] = sessionRow{ID: e.ID, Host: e.Host, Address: e.Address, Created: ago(e.CreatedAt), Seen: ago(e.LastSeen), Here: e.ID == here.ID || e.Parent == here.ID}
+		rows[i] = sessionRow{ID: e.ID, Host: e.Host, Origin: e.Origin, Address: e.Address, Created: ago(e.CreatedAt), Seen: ago(e.LastSeen), Here: e.ID == here.ID || e.Parent == here.ID}
 	}
 	return rows
 }
