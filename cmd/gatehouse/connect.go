@@ -47,10 +47,13 @@ func (a *app) connect() (*connection, error) {
 
 func (conn *connection) dial(a *app, auth client.Authorizer) (*connection, error) {
 	var err error
-	conn.api, err = client.New(client.Options{URL: conn.url, Transport: conn.transport, Auth: auth, Timeout: a.flags.timeout, UserAgent: "gatehouse/" + release().Version})
+	conn.api, err = client.New(client.Options{URL: conn.url, Transport: conn.transport, Auth: auth, Timeout: a.flags.timeout, UserAgent: agent()})
 	conn.ops = client.NewOperations()
 	return conn, err
 }
+
+// agent is what this program calls itself.
+func agent() string { return "gatehouse/" + release().Version }
 
 // apiURL is the API to ask, in the form under which sign-ins are kept.
 func (a *app) apiURL(settings *config.Client) (string, error) {
@@ -88,7 +91,7 @@ func (a *app) transport(settings *config.Client) (http.RoundTripper, error) {
 	if err != nil && !fault.Is(err, fault.NotFound) && !errors.Is(err, fs.ErrPermission) {
 		return nil, err
 	}
-	return a.watched(client.NewTransport(roots)), nil
+	return client.Named(a.watched(client.NewTransport(roots)), agent()), nil
 }
 
 // tokens decides who asks: --token, the environment's pair, or the stored sign-in.

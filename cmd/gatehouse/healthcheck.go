@@ -37,7 +37,7 @@ func (a *app) checkHealth(ctx context.Context, _ []string) error {
 	if err != nil {
 		return err
 	}
-	api, err := client.New(client.Options{URL: url, Transport: transport, Timeout: a.flags.timeout, UserAgent: "gatehouse/" + release().Version})
+	api, err := client.New(client.Options{URL: url, Transport: transport, Timeout: a.flags.timeout, UserAgent: agent()})
 	if err != nil {
 		return err
 	}

@@ -48,6 +48,9 @@ func (a *app) oauthRegister() *cobra.Command {
 }
 
 func (a *app) register(ctx context.Context, in registration, issuer string) error {
+	if _, err := client.ParseURL(issuer); issuer != "" && err != nil {
+		return fault.BadField("--issuer", "must be the URL of an authorization server, like https://app.example.com")
+	}
 	conn, err := a.connect()
 	if err != nil {
 		return err

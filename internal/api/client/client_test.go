@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -157,6 +158,29 @@ func TestNobodyListening(t *testing.T) {
 	err := ask(t, client.Options{URL: s.URL}).Do(t.Context(), client.Request{Method: "GET", Path: "/"}, nil)
 	if !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "gatehouse serve") {
 		t.Fatal(err)
+	}
+}
+
+func TestNobodyListeningForAResourceBlamesItsAddress(t *testing.T) {
+	s := httptest.NewServer(http.NotFoundHandler())
+	s.Close()
+	_, _, err := client.DiscoverResource(t.Context(), client.NewTransport(nil), s.URL+"/mcp")
+	if !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), s.URL) || !strings.Contains(err.Error(), "--resource") {
+		t.Fatal(err)
+	}
+}
+
+func TestSigningInSaysWhichProgramItIs(t *testing.T) {
+	var agents []string
+	url := serve(t, "127.0.0.1", func(w http.ResponseWriter, r *http.Request) {
+		agents = append(agents, r.UserAgent())
+		w.WriteHeader(http.StatusNotFound)
+	})
+	named := client.Named(client.NewTransport(nil), "gatehouse/test")
+	_, _ = client.Metadata{Issuer: url, Token: url + "/token"}.Renew(t.Context(), named, client.Pair{Refresh: "r", ClientID: "c"})
+	_ = ask(t, client.Options{URL: url, Transport: named, UserAgent: "own"}).Do(t.Context(), client.Request{Method: "GET", Path: "/"}, nil)
+	if !slices.Equal(agents, []string{"gatehouse/test", "own"}) {
+		t.Fatal(agents)
 	}
 }
 

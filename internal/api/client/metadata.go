@@ -2,9 +2,11 @@ package client
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 
 	"gatehouse/internal/fault"
 )
@@ -92,6 +94,9 @@ func DiscoverResource(ctx context.Context, t http.RoundTripper, resource string)
 		return Metadata{}, "", fault.BadField("--resource", "must be the URL of a protected host, like https://app.example.com/mcp")
 	}
 	prm, err := readResource(ctx, t, u.Scheme+"://"+u.Host, strings.TrimSuffix(u.EscapedPath(), "/"))
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return Metadata{}, "", fault.Wrap(fault.Unavailable, err, "nothing listens at %s: check host and port of --resource", u.Scheme+"://"+u.Host)
+	}
 	if err != nil {
 		return Metadata{}, "", err
 	}

@@ -66,3 +66,20 @@ func SocketTransport(path string) http.RoundTripper {
 		return d.DialContext(ctx, "unix", path)
 	}}
 }
+
+// Named makes requests that have no User-Agent say agent: the pages where a
+// person approves a sign-in show it.
+func Named(t http.RoundTripper, agent string) http.RoundTripper { return named{t, agent} }
+
+type named struct {
+	next  http.RoundTripper
+	agent string
+}
+
+func (n named) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Header.Get("User-Agent") == "" {
+		r = r.Clone(r.Context())
+		r.Header.Set("User-Agent", n.agent)
+	}
+	return n.next.RoundTrip(r)
+}
