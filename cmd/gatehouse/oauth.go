@@ -97,8 +97,8 @@ func (a *app) oauthSession() *cobra.Command {
 
 func sessionsView() render.View {
 	return render.View{List: "items", Empty: "No browser is signed in.", Columns: []render.Column{
-		{Title: "SESSION", Field: "id"}, {Title: "USER", Field: "user"}, {Title: "HOST", Field: "host"}, {Title: "ADDRESS", Field: "address"},
-		{Title: "BEGAN", Field: "created_at", As: render.When}, {Title: "SEEN", Field: "last_seen", As: render.When}, {Title: "BROWSER", Field: "user_agent"},
+		{Title: "SESSION", Field: "id"}, {Title: "USER", Field: "user"}, {Title: "ON", Field: "origin"}, {Title: "FROM", Field: "address"},
+		{Title: "BEGAN", Field: "created_at", As: render.When}, {Title: "SEEN", Field: "last_seen", As: render.When},
 	}}
 }
 

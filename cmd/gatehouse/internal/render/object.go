@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -55,6 +56,32 @@ func (o Object) Get(name string) json.RawMessage {
 		return inner.Get(rest)
 	}
 	return nil
+}
+
+// flat is o with the members of inner objects in place of these, under the names
+// that Get takes. Objects in a list are counted from 1.
+func (o Object) flat(path string) Object {
+	var all Object
+	for _, m := range o {
+		m.Name = path + m.Name
+		if inner, err := ParseObject(m.Value); err == nil {
+			all = append(all, inner.flat(m.Name+".")...)
+			continue
+		}
+		var list []json.RawMessage
+		if json.Unmarshal(m.Value, &list) != nil || len(list) == 0 {
+			all = append(all, m)
+			continue
+		}
+		if _, err := ParseObject(list[0]); err != nil {
+			all = append(all, m)
+			continue
+		}
+		for i, item := range list {
+			all = append(all, Object{{Name: strconv.Itoa(i + 1), Value: item}}.flat(m.Name+".")...)
+		}
+	}
+	return all
 }
 
 // first is the first value that holds something, of names with | between them.

@@ -59,8 +59,8 @@ func TestTablesFitTheTerminal(t *testing.T) {
 }
 
 func TestOneObjectShowsWhatItHolds(t *testing.T) {
-	got := printed(t, Printer{Format: Table}, `{"name":"x","on":true,"none":null,"empty":"","list":[1,2],"o":{"a":1},"updated_at":"2026-01-02T11:00:00Z"}`, View{})
-	want := "name        x\non          yes\nlist        1, 2\no           {\"a\":1}\nupdated_at  1 h ago\n"
+	got := printed(t, Printer{Format: Table}, `{"name":"x","on":true,"none":null,"empty":"","list":[1,2],"o":{"a":1,"b":{"c":true},"none":{}},"keys":[{"kid":"k"},{"kid":"l"}],"updated_at":"2026-01-02T11:00:00Z"}`, View{})
+	want := "name        x\non          yes\nlist        1, 2\no.a         1\no.b.c       yes\nkeys.1.kid  k\nkeys.2.kid  l\nupdated_at  1 h ago\n"
 	if got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}

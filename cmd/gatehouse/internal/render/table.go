@@ -35,7 +35,8 @@ func (p *Printer) table(answer json.RawMessage, v View) error {
 	return p.write(grid, p.fit(widths(grid)))
 }
 
-// object prints one object: a line for each member that holds something.
+// object prints one object: a line for each member that holds something, and for
+// each member of the objects in it.
 func (p *Printer) object(answer json.RawMessage, v View) error {
 	o, err := ParseObject(answer)
 	if err != nil {
@@ -46,9 +47,9 @@ func (p *Printer) object(answer json.RawMessage, v View) error {
 		return err
 	}
 	var grid [][]cell
-	for _, m := range o {
+	for _, m := range o.flat("") {
 		c := guess(m)
-		if value := c.cell(m.Value, p.Now); value.text != "" && (v.Skip == "" || m.Name != v.Skip) {
+		if value := c.cell(m.Value, p.Now); value.text != "" && (v.Skip == "" || m.Name != v.Skip && !strings.HasPrefix(m.Name, v.Skip+".")) {
 			grid = append(grid, []cell{{Clean(m.Name), bold}, value})
 		}
 	}
