@@ -24,6 +24,9 @@ func (a *app) clientCreate() *cobra.Command {
 			"  gatehouse oauth client create Sync --issuer https://app.example.com --scopes user,mcp --auth-method client_secret_post",
 		args: cobra.ExactArgs(1),
 		run: func(ctx context.Context, args []string) error {
+			if in.Hostname == "" && in.Issuer == "" {
+				return usage("say where the client counts: --host HOST or --issuer URL")
+			}
 			in.Name = args[0]
 			if keys != "" {
 				text, err := os.ReadFile(keys)
@@ -46,7 +49,6 @@ func (a *app) clientCreate() *cobra.Command {
 	f.StringVar(&in.AuthMethod, "auth-method", "", "client_secret_basic (default), client_secret_post or private_key_jwt")
 	f.StringVar(&in.JWKSURI, "jwks-uri", "", "where the public keys of a client with private_key_jwt stand")
 	f.StringVar(&keys, "jwks", "", "instead, a `FILE` with them as JSON")
-	c.MarkFlagsOneRequired("host", "issuer")
 	c.MarkFlagsMutuallyExclusive("host", "issuer")
 	a.flagNames(c, "host", "list_protected_proxies", "proxy_hostname")
 	return c

@@ -76,6 +76,8 @@ func (a *app) oauthEvents() *cobra.Command {
 		run: func(ctx context.Context, _ []string) error {
 			operation := "get_oauth_events_by_ip"
 			switch {
+			case q.IP == "" && q.User == "" && q.Proxy == "":
+				return usage("say whose: --ip ADDRESS, --user NAME or --proxy HOST")
 			case q.User != "":
 				operation = "get_oauth_events_by_user"
 			case q.Proxy != "":
@@ -90,7 +92,6 @@ func (a *app) oauthEvents() *cobra.Command {
 	s.StringVar(&q.Proxy, "proxy", "", "about this host")
 	s.Float64Var(&q.Hours, "hours", usualHours, "how many hours back")
 	s.IntVar(&q.Limit, "limit", 0, "entries at most (default 100)")
-	c.MarkFlagsOneRequired("ip", "user", "proxy")
 	c.MarkFlagsMutuallyExclusive("ip", "user", "proxy")
 	a.flagNames(c, "proxy", "list_proxies", "proxy_hostname")
 	return c

@@ -84,7 +84,7 @@ func (a *app) command(v verb) *cobra.Command {
 	if v.args == nil {
 		v.args = cobra.NoArgs
 	}
-	c := &cobra.Command{Use: v.use, Short: v.short, Long: v.long, Example: v.example, Args: v.args, ValidArgsFunction: v.complete, DisableFlagsInUseLine: true}
+	c := &cobra.Command{Use: v.use, Short: v.short, Long: v.long, Example: v.example, Args: a.written(v), ValidArgsFunction: v.complete, DisableFlagsInUseLine: true}
 	if v.complete == nil {
 		c.ValidArgsFunction = cobra.NoFileCompletions
 	}
@@ -93,6 +93,17 @@ func (a *app) command(v verb) *cobra.Command {
 		return v.run(cmd.Context(), args)
 	}
 	return c
+}
+
+// written is v.args in words: it shows the command line that is right.
+func (a *app) written(v verb) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if v.args(cmd, args) == nil {
+			return nil
+		}
+		a.began = true
+		return usage("write `%s`: see `%s --help`", cmd.UseLine(), cmd.CommandPath())
+	}
 }
 
 // group makes a command that only holds others.

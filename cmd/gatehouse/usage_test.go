@@ -47,6 +47,20 @@ func TestMisuseOfTheCommandLineIsExit2(t *testing.T) {
 	}
 }
 
+func TestMisuseShowsTheLineThatIsRight(t *testing.T) {
+	for line, want := range map[string]string{
+		"oauth token revoke":          "write `gatehouse oauth token revoke ID",
+		"oauth login extra":           "write `gatehouse oauth login [flags]`",
+		"proxy create a.test":         "write `gatehouse proxy create HOST TARGET",
+		"oauth events":                "--ip ADDRESS, --user NAME or --proxy HOST",
+		"oauth client create Reports": "--host HOST or --issuer URL",
+	} {
+		if r := newHome(t).run(strings.Fields(line)...); r.code != exitUsage || !strings.Contains(r.err, want) {
+			t.Errorf("%s: exit %d, said %q", line, r.code, r.err)
+		}
+	}
+}
+
 func TestNobodySignedInIsExit3AndSaysHow(t *testing.T) {
 	for _, line := range []string{"oauth status", "oauth refresh", "oauth logout"} {
 		r := newHome(t).run(append([]string{"--url", "http://localhost:1"}, strings.Fields(line)...)...)

@@ -151,8 +151,11 @@ func (c *Client) checkGrants(redirects []string, host *site.Host, broken *fault.
 // checkClientScopes checks the scopes that a client may have for itself: some
 // resource must know each.
 func (s *Server) checkClientScopes(scopes []string, needed bool, broken *fault.Rules) {
-	if needed != (len(scopes) > 0) {
-		broken.Add("scopes", "go with client_credentials: what the client may have for itself")
+	switch {
+	case needed && len(scopes) == 0:
+		broken.Add("scopes", "must name what the client may have for itself, because it has client_credentials")
+	case !needed && len(scopes) > 0:
+		broken.Add("scopes", "are what a client has for itself: only with client_credentials")
 	}
 	known := slices.Clone(ownScopes)
 	for _, host := range s.opt.World().Hosts() {
