@@ -125,10 +125,18 @@ func deeper(body []byte, most int) bool {
 	return false
 }
 
+// firstToken is the member that p is in, so that one of a list has its name.
+func firstToken(p jsontext.Pointer) string {
+	for token := range p.Tokens() {
+		return token
+	}
+	return ""
+}
+
 // wrongMember says where a JSON text is wrong, as far as its reader knows.
 func wrongMember(err error) string {
 	if e, ok := errors.AsType[*jsonv2.SemanticError](err); ok && e.JSONPointer != "" {
-		return ": " + safeName(e.JSONPointer.LastToken()) + " has the wrong type"
+		return ": " + safeName(firstToken(e.JSONPointer)) + " has the wrong type"
 	}
 	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok && errors.Is(e, jsontext.ErrDuplicateName) {
 		return ": " + safeName(e.JSONPointer.LastToken()) + " is there twice"

@@ -45,6 +45,7 @@ func TestRegistration(t *testing.T) {
 		"keys in a file":                {body: withKeys(`"jwks_uri":"file:///etc/passwd"`), code: "invalid_client_metadata", words: "jwks_uri"},
 		"a symmetric algorithm":         {body: withKeys(`"jwks":{"keys":[KEY]},"token_endpoint_auth_signing_alg":"HS256"`), code: "invalid_client_metadata", words: "signing_alg"},
 		"a member twice":                {body: `{"redirect_uris":["https://c.example/cb"],"redirect_uris":["https://d.example/cb"]}`, code: "invalid_client_metadata", words: "redirect_uris is there twice"},
+		"a number in a list":            {body: `{"redirect_uris":[1]}`, code: "invalid_client_metadata", words: "redirect_uris has the wrong type"},
 		"a number for a name":           {body: `{"redirect_uris":["https://c.example/cb"],"client_name":1}`, code: "invalid_client_metadata", words: "client_name has the wrong type"},
 		"members of another case":       {body: `{"Redirect_URIs":["https://c.example/cb"]}`, code: "invalid_redirect_uri", words: "missing"},
 		"null everywhere":               {body: `{"redirect_uris":["https://c.example/cb"],"client_name":null,"client_uri":null,"scope":null,"grant_types":null,"application_type":null,"jwks":null}`, has: map[string]any{"client_name": nil}},
