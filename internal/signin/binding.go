@@ -70,12 +70,15 @@ func (c *call) bind(ctx context.Context, person oauth.Person) error {
 	return changedHands(person)
 }
 
+// changedHandsReason stands in the log.
+const changedHandsReason = "login_changed_hands"
+
 func changedHands(person oauth.Person) error {
 	text := "Another GitHub account signed in here as " + person.User + " before, and GitHub names can change hands. If it is you, ask an administrator to release the name."
 	if person.Provider == oidc {
 		text = "Another account signed in here as " + person.User + " before, and addresses can change hands. If it is you, ask an administrator to release the name."
 	}
-	return &trouble{status: http.StatusForbidden, reason: "login_changed_hands", title: "This name belongs to somebody else here", text: text}
+	return &trouble{status: http.StatusForbidden, reason: changedHandsReason, title: "This name belongs to somebody else here", text: text, again: true}
 }
 
 // stillTheirs reports Denied when the name of a person who signed in long ago

@@ -99,6 +99,15 @@ func (c *call) self(e errand) string {
 	return c.at + "/signin?" + url.Values{e.field.Name: {e.field.Value}}.Encode()
 }
 
+// switching is self where another account is to be chosen.
+func (c *call) switching(e errand) string {
+	q := url.Values{fieldSwitch: {"1"}}
+	if e.field.Name != "" {
+		q.Set(e.field.Name, e.field.Value)
+	}
+	return c.at + "/signin?" + q.Encode()
+}
+
 // hostOf is the host that the errand is about; nil for a page of the sign-in host.
 func (c *call) hostOf(e errand) *site.Host {
 	world := c.opt.World()

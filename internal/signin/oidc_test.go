@@ -397,6 +397,9 @@ func TestOIDCAddressStaysWithItsFirstAccount(t *testing.T) {
 	if b.cookie(h.origin("auth.localhost"), "__Host-gatehouse") != "" {
 		t.Error("signed in all the same")
 	}
+	if b.follow("Try again").sees(200, "Continue with Example ID", "app.localhost"); b.url.Query().Get("switch") != "1" {
+		t.Errorf("the way on is %s, which leads to the same account again", b.url)
+	}
 	if err := h.pages.Release(t.Context(), "OIDC:alice@example.com"); err != nil {
 		t.Fatal(err)
 	}

@@ -103,6 +103,9 @@ func (c *call) notProved(e errand, provider string, err error) error {
 	c.note(c.ctx(), journal.Entry{Kind: journal.OAuth, Action: "signin", AuthResult: "denied", AuthReason: t.reason, AuthType: provider, Error: err.Error()})
 	again := *t
 	again.back = c.self(e)
+	if t.reason == changedHandsReason { // otherwise the provider would answer with the same account
+		again.back = c.switching(e)
+	}
 	return &again
 }
 
