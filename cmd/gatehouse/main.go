@@ -13,9 +13,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"gatehouse/cmd/gatehouse/internal/render"
 	"gatehouse/internal/fault"
@@ -45,6 +48,9 @@ func run(ctx context.Context, args, env []string, in io.Reader, out, stderr io.W
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil && !a.began {
+		if v, ok := errors.AsType[*pflag.InvalidValueError](err); ok && errors.Is(err, strconv.ErrSyntax) {
+			err = fmt.Errorf("--%s: %q is no number", v.GetFlag().Name, v.GetValue())
+		}
 		err = usageError{fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath())} // cobra's own: it never came to the command
 	}
 	code := exitCode(err)

@@ -52,6 +52,7 @@ func TestMisuseShowsTheLineThatIsRight(t *testing.T) {
 		"oauth token revoke":          "write `gatehouse oauth token revoke ID",
 		"oauth login extra":           "write `gatehouse oauth login [flags]`",
 		"proxy create a.test":         "write `gatehouse proxy create HOST TARGET",
+		"oauth metrics --hours x":     "--hours: \"x\" is no number: see `gatehouse oauth metrics --help`",
 		"oauth events":                "--ip ADDRESS, --user NAME or --proxy HOST",
 		"oauth client create Reports": "--host HOST or --issuer URL",
 	} {
