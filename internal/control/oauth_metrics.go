@@ -21,6 +21,7 @@ type OAuthMetrics struct {
 
 	TokensIssued   map[string]int64 `json:"tokens_issued" jsonschema:"answers of the token endpoint, by grant type"`
 	TokensRefused  map[string]int64 `json:"tokens_refused" jsonschema:"refusals of the token endpoint, by reason"`
+	DevicePolls    int64            `json:"device_polls" jsonschema:"devices that asked before their person had answered"`
 	SignIns        int64            `json:"sign_ins" jsonschema:"people who proved who they are"`
 	SignInsRefused map[string]int64 `json:"sign_ins_refused" jsonschema:"by reason"`
 
@@ -68,6 +69,8 @@ func (c *Control) OAuthMetrics(ctx context.Context, in OAuthMetricsWindow) (OAut
 func (m *OAuthMetrics) count(one journal.Outcome, n int64) {
 	refused := one.Result == "denied"
 	switch {
+	case one.Action == stepToken && one.Result == "waiting":
+		m.DevicePolls += n
 	case one.Action == stepToken && refused:
 		m.TokensRefused[one.Reason] += n
 	case one.Action == stepToken:

@@ -96,3 +96,22 @@ func TestUserCodesAreForgiving(t *testing.T) {
 		}
 	}
 }
+
+// TestWaitingForSomebodyIsNoFailure: a device asks every five seconds; the log and
+// its counts don't take that for refusals.
+func TestWaitingForSomebodyIsNoFailure(t *testing.T) {
+	r := newRig(t)
+	code := r.post(appOrigin+"/device/code", url.Values{"client_id": {DeviceFlowClient}}).text(t, "device_code")
+	poll := func(code string) string {
+		r.post(appOrigin+"/token", url.Values{"grant_type": {grantDevice}, "client_id": {DeviceFlowClient}, "device_code": {code}})
+		r.log.mu.Lock()
+		defer r.log.mu.Unlock()
+		return r.log.all[len(r.log.all)-1].AuthResult
+	}
+	if got := poll(code); got != "waiting" {
+		t.Errorf("a device that waits is %q", got)
+	}
+	if got := poll("unknown"); got != "denied" {
+		t.Errorf("an unknown device is %q", got)
+	}
+}

@@ -45,6 +45,9 @@ func (s *Server) noteFailure(ctx context.Context, e *journal.Entry, failed error
 	known, ok := errors.AsType[*Error](failed)
 	if ok {
 		e.AuthReason, e.Status, e.Message = known.reason(), known.Status, known.Description
+		if known.Code == pendingDevice { // every device asks so a dozen times
+			e.AuthResult, e.Error = "waiting", ""
+		}
 	}
 	if !ok || known.Status >= 500 {
 		s.log.ErrorContext(ctx, "an OAuth request failed", "action", e.Action, "request_id", e.RequestID, "error", failed)

@@ -154,7 +154,7 @@ func (s *Server) wait(ctx context.Context, name string, row deviceRow, now time.
 	if tooSoon {
 		return newError("slow_down", "polled too soon: wait five seconds longer between polls")
 	}
-	return newError("authorization_pending", "nobody has approved the device yet")
+	return newError(pendingDevice, "nobody has approved the device yet")
 }
 
 // redeemDevice gives the tokens. The record is taken: of several polls one gets

@@ -134,7 +134,11 @@ func (s *Server) fail(ctx context.Context, e endpoint, r *request, err error) {
 
 // expected reports whether an error is part of an ordinary flow: a device that
 // waits for its person.
-func expected(e *Error) bool { return e.Code == "authorization_pending" || e.Code == "slow_down" }
+func expected(e *Error) bool { return e.Code == pendingDevice || e.Code == "slow_down" }
+
+// pendingDevice is what a device is told whose person has not answered yet (RFC
+// 8628, section 3.5).
+const pendingDevice = "authorization_pending"
 
 // preflight answers a CORS preflight: any origin, any header, no credentials.
 func preflight(r *request, methods []string) {
