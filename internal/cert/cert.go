@@ -1,18 +1,21 @@
-// Package cert finds the certificate for each handshake. It owns the local CA
-// (RFC 5280, with critical name constraints), the certificates that it signs,
-// and the self-signed ones that a public name has until its own is issued.
+// Package cert owns certificates: those that authorities issue or people upload,
+// kept under names in the store and renewed in time (Manager), the local CA (RFC
+// 5280, with critical name constraints) and what it signs, and the self-signed
+// ones that a public name has until its own is issued (Keeper).
 //
-// Which certificate a name gets is decided in one place, sources: the first
-// source that speaks for the name makes it. A handshake reads an immutable
-// snapshot and never waits for storage or a lock; certificates are made when a
-// name is wanted, before its first handshake, and renewed by Run.
+// Which certificate a host gets is decided in one place, Keeper.choose: what was
+// issued for it, else the first source that speaks for its name. A handshake
+// reads an immutable snapshot and never waits for storage or a lock;
+// certificates are there before the first handshake.
 //
-// What the local CA may sign for, and why other private names get a self-signed
-// certificate instead, is said in names.go. Terminating TLS is package edge's.
+// How an authority is asked is package cert/acme's. What the local CA may sign
+// for, and why other private names get a self-signed certificate instead, is
+// said in names.go. Terminating TLS is package edge's.
 package cert
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -37,27 +40,45 @@ type Source interface {
 	Make(name string, now time.Time) (*Served, error)
 }
 
+// Challenges answers TLS-ALPN-01 validations; package cert/acme has them.
+type Challenges interface {
+	// Handshake is the certificate that a validation of name must see; nil when
+	// none is expected.
+	Handshake(ctx context.Context, name string) *tls.Certificate
+}
+
 // Options are the settings of a Keeper.
 type Options struct {
 	SelfSigned time.Duration // lifetime of self-signed certificates; at least a day
+	Challenges Challenges    // nil: validations find nothing
 	Log        *slog.Logger
+}
+
+// Wanted is a host that is served over HTTPS: its name in lower case without a
+// trailing dot, or "*.parent", and the certificate that it names itself.
+type Wanted struct {
+	Name   string
+	Object string // empty: chosen by name
 }
 
 // Keeper holds the certificates of the names that are wanted.
 type Keeper struct {
 	cas        *vault
 	selfSigned selfSigned
+	challenges Challenges
 	log        *slog.Logger
 	ca         atomic.Pointer[authority]
+	issued     atomic.Pointer[issued]
 	snapshot   atomic.Pointer[map[string]*Served] // never changed, only replaced
 
-	mu    sync.Mutex // one change of the snapshot at a time; guards names
-	names []string   // of the last Want
+	mu    sync.Mutex // one change of the snapshot at a time; guards hosts
+	hosts []Wanted   // of the last Want
 }
 
 // New makes a Keeper whose local CA lies in kv, its key sealed by sealer.
 func New(kv store.KV, sealer *store.Sealer, o Options) *Keeper {
-	k := &Keeper{cas: newVault(kv, sealer), selfSigned: selfSigned{o.SelfSigned}, log: o.Log}
+	k := &Keeper{cas: newVault(kv, sealer), selfSigned: selfSigned{o.SelfSigned}, challenges: o.Challenges, log: o.Log}
+	k.issued.Store(indexed(nil))
 	k.snapshot.Store(&map[string]*Served{})
 	return k
 }
@@ -84,8 +105,7 @@ func (k *Keeper) CAPEM() []byte {
 	return nil
 }
 
-// sources are asked in order; the last speaks for every name. Certificates that
-// were issued for names will come first here.
+// sources are asked in order; the last speaks for every name.
 func (k *Keeper) sources() []Source {
 	if ca := k.ca.Load(); ca != nil {
 		return []Source{ca, k.selfSigned}

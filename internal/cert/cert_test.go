@@ -57,8 +57,17 @@ func keeper(t testing.TB, kv store.KV, names ...string) *cert.Keeper {
 	if err := k.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	k.Want(names)
+	k.Want(asHosts(names...))
 	return k
+}
+
+// asHosts are hosts that name no certificate of their own.
+func asHosts(names ...string) []cert.Wanted {
+	hosts := make([]cert.Wanted, len(names))
+	for i, name := range names {
+		hosts[i].Name = name
+	}
+	return hosts
 }
 
 // pool is what a client trusts that has the local CA and nothing else.
@@ -207,7 +216,7 @@ func jsonPEM(k *cert.Keeper) []byte {
 func TestWantKeepsWhatStaysAndForgetsWhatGoes(t *testing.T) {
 	k := keeper(t, disk(t), "a.localhost", "b.localhost")
 	before := k.Find("a.localhost")
-	k.Want([]string{"a.localhost", "c.localhost"})
+	k.Want(asHosts("a.localhost", "c.localhost"))
 	if k.Find("a.localhost") != before {
 		t.Error("a host that stays got a new certificate")
 	}
@@ -239,7 +248,7 @@ func TestRenewalNeverForgetsANameThatIsWantedMeanwhile(t *testing.T) {
 	})
 	for i := range 300 {
 		name := fmt.Sprintf("n%d.localhost", i)
-		k.Want([]string{name})
+		k.Want(asHosts(name))
 		for begin := time.Now(); time.Since(begin) < 500*time.Microsecond; runtime.Gosched() {
 			if k.Find(name) == nil {
 				t.Fatalf("%s was forgotten", name)
@@ -360,6 +369,6 @@ func BenchmarkWantNewName(b *testing.B) {
 	i := 0
 	for b.Loop() {
 		i++
-		k.Want([]string{fmt.Sprintf("n%d.localhost", i)})
+		k.Want(asHosts(fmt.Sprintf("n%d.localhost", i)))
 	}
 }

@@ -9,26 +9,53 @@ import (
 	"gatehouse/internal/fault"
 )
 
-// Want says which names are served, in place of those said before: hostnames
-// in lower case without a trailing dot, or "*.parent". When it returns, each
-// that can have a certificate has one. It costs some 100 µs for each new name.
-func (k *Keeper) Want(names []string) {
+// acmeProtocol is the protocol of TLS-ALPN-01 validations (RFC 8737).
+const acmeProtocol = "acme-tls/1"
+
+// Want says which hosts are served, in place of those said before. When it
+// returns, each that can have a certificate has one. It costs some 100 µs for
+// each new name.
+func (k *Keeper) Want(hosts []Wanted) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.names = slices.Clone(names)
+	k.hosts = slices.Clone(hosts)
+	k.renew(time.Now())
+}
+
+// setIssued takes in what has been issued by now.
+func (k *Keeper) setIssued(ix *issued) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.issued.Store(ix)
 	k.renew(time.Now())
 }
 
 // renew makes the snapshot anew, with what is good in the old one. k.mu is held.
 func (k *Keeper) renew(now time.Time) {
 	old := *k.snapshot.Load()
-	fresh := make(map[string]*Served, len(k.names))
-	for _, name := range k.names {
-		if s := k.keep(old[name], name, now); s != nil {
-			fresh[name] = s
+	fresh := make(map[string]*Served, len(k.hosts))
+	for _, h := range k.hosts {
+		if s := k.choose(old[h.Name], h, now); s != nil {
+			fresh[h.Name] = s
 		}
 	}
 	k.snapshot.Store(&fresh)
+}
+
+// choose is the certificate of one host, which had old so far:
+//
+//  1. the object that the host names;
+//  2. an issued certificate whose names hold the host's, the longest-lived;
+//  3. one of the local CA, for names that it may sign for;
+//  4. a self-signed one.
+func (k *Keeper) choose(old *Served, h Wanted, now time.Time) *Served {
+	if s := k.issued.Load().pick(h, now); s != nil {
+		return s
+	}
+	if old != nil && old.Object != "" { // it was deleted, or has ended
+		old = nil
+	}
+	return k.keep(old, h.Name, now)
 }
 
 // keep is s while it is good, else a new certificate. When none can be made s
@@ -73,8 +100,29 @@ func (k *Keeper) Find(name string) *Served {
 // NotFound when the name is not wanted.
 func (k *Keeper) Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	name := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
+	if slices.Contains(hello.SupportedProtos, acmeProtocol) {
+		return k.validation(hello, name)
+	}
 	if s := k.Find(name); s != nil {
 		return s.tls, nil
 	}
 	return nil, fault.New(fault.NotFound, "no certificate for %q is kept here", name)
+}
+
+// validation is the certificate for a handshake by which an authority validates
+// a name.
+func (k *Keeper) validation(hello *tls.ClientHelloInfo, name string) (*tls.Certificate, error) {
+	if k.challenges != nil {
+		if c := k.challenges.Handshake(hello.Context(), name); c != nil {
+			return c, nil
+		}
+	}
+	return nil, fault.New(fault.NotFound, "no validation of %q is expected here", name)
+}
+
+// Vouched reports whether authorities that clients know vouch for a certificate
+// that Get gave.
+func (k *Keeper) Vouched(c *tls.Certificate) bool {
+	s := k.issued.Load().of[c]
+	return s != nil && s.Public
 }

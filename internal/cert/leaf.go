@@ -16,11 +16,17 @@ import (
 const (
 	KindLocal      = "local_ca"    // signed by the local CA
 	KindSelfSigned = "self_signed" // until a public name has its own
+	KindIssued     = "acme"        // obtained from an authority
+	KindUploaded   = "upload"      // brought by people
 )
 
 // Served is a certificate with its key, ready for handshakes. It is immutable.
 type Served struct {
-	Kind  string // KindLocal or KindSelfSigned
+	Kind    string // one of the constants above
+	Object  string // the certificate object that it is of; empty: none
+	Staging bool   // of an authority for trials
+	Public  bool   // the system's authorities vouch for it
+
 	tls   *tls.Certificate
 	due   time.Time // when it is renewed
 	below *minted   // for a wildcard that clients refuse: the names below it

@@ -1,0 +1,92 @@
+package cert
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"time"
+)
+
+// When a certificate is due, and when a failure may be repeated. Times are the
+// same on every node: nothing here is drawn at random.
+
+const (
+	backoffFirst = time.Minute
+	backoffMost  = 24 * time.Hour
+	noRenewal    = 24 * time.Hour // how long an authority without renewal information is believed to have none
+)
+
+// never is later than anything that is waited for.
+var never = time.Unix(1<<40, 0)
+
+// due is when an order for o is to be placed.
+func (o *Object) due(threshold time.Duration) time.Time {
+	switch {
+	case o.Source != SourceACME:
+		return never
+	case !o.has():
+		return later(o.CreatedAt, o.NextTry)
+	case o.Forced:
+		return o.NextTry
+	}
+	return later(o.renewal(threshold), o.NextTry)
+}
+
+// renewal is when the certificate of o is to be renewed: at a moment of the
+// authority's window where it offers one, else so long before its end as the
+// threshold says, or a third of its lifetime where that is shorter.
+func (o *Object) renewal(threshold time.Duration) time.Time {
+	lifetime := o.ExpiresAt.Sub(o.IssuedAt)
+	own := o.ExpiresAt.Add(-min(threshold, lifetime/3))
+	w := o.Window
+	if w == nil || w.Start.IsZero() || !w.End.After(w.Start) {
+		return own
+	}
+	chosen := w.Start.Add(time.Duration(o.fraction() * float64(w.End.Sub(w.Start))))
+	if last := o.ExpiresAt.Add(-lifetime / 10); chosen.After(last) { // a window that makes no sense
+		return last
+	}
+	return chosen
+}
+
+// fraction spreads certificates over their windows, as RFC 9773 (section 4.2)
+// wants, alike on every node.
+func (o *Object) fraction() float64 {
+	sum := sha256.Sum256([]byte(o.Name + "\x00" + o.Fingerprint))
+	return float64(binary.BigEndian.Uint64(sum[:])>>11) / (1 << 53)
+}
+
+// ask is when the authority is to be asked again for its renewal window.
+func (o *Object) ask() time.Time {
+	switch {
+	case o.Source != SourceACME || !o.has():
+		return never
+	case o.Window == nil:
+		return o.IssuedAt
+	}
+	return o.Window.AskAgain
+}
+
+// backoff is how long to wait after so many failures in a row.
+func backoff(failures int) time.Duration {
+	if failures < 1 {
+		return 0
+	}
+	if failures > 12 {
+		return backoffMost
+	}
+	return min(backoffFirst<<(failures-1), backoffMost)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,111 @@
+package cert
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"gatehouse/internal/store"
+)
+
+// Run obtains and renews what is due, and follows what other nodes change, until
+// ctx ends and every order that it began has ended too.
+func (m *Manager) Run(ctx context.Context) error {
+	var orders sync.WaitGroup
+	defer orders.Wait()
+	places := make(chan struct{}, m.opt.Workers)
+	events := m.opt.Store.Watch(ctx, ObjectPrefix)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case e, ok := <-events:
+			if !ok {
+				return nil
+			}
+			m.follow(ctx, e)
+		case <-m.nudge:
+		case <-timer.C:
+		}
+		m.ensure(ctx)
+		next := m.start(ctx, places, &orders)
+		timer.Reset(max(time.Until(next), 10*time.Millisecond))
+	}
+}
+
+// follow takes a change in the store into memory.
+func (m *Manager) follow(ctx context.Context, e store.Event) {
+	var err error
+	switch name := strings.TrimPrefix(e.Key, ObjectPrefix); {
+	case e.Kind == store.Reload:
+		err = m.Load(ctx)
+	case strings.HasPrefix(e.Key, domainPrefix):
+		return
+	default:
+		err = m.apply(ctx, name)
+	}
+	if err != nil && ctx.Err() == nil {
+		m.log.WarnContext(ctx, "a change of certificates could not be read; trying again", "error", err)
+		time.AfterFunc(time.Second, m.wake)
+	}
+}
+
+// start begins the orders that are due, as far as there are places, and answers
+// when to look again.
+func (m *Manager) start(ctx context.Context, places chan struct{}, orders *sync.WaitGroup) time.Time {
+	now := time.Now()
+	next := now.Add(m.opt.CheckEvery)
+	for name, at := range m.agenda(now) {
+		if at.After(now) {
+			next = earlier(next, at)
+			continue
+		}
+		select {
+		case places <- struct{}{}:
+		default:
+			return next // one that ends wakes us
+		}
+		m.hold(name, never)
+		orders.Go(func() {
+			until := m.work(ctx, name)
+			<-places
+			m.hold(name, until)
+			m.wake()
+		})
+	}
+	return next
+}
+
+// agenda is when each object wants to be worked on, but for those in work.
+func (m *Manager) agenda(now time.Time) map[string]time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	when := make(map[string]time.Time, len(m.objects))
+	for name, o := range m.objects {
+		at := earlier(o.due(m.opt.Threshold), o.ask())
+		if until, busy := m.busy[name]; busy {
+			if until.Equal(never) {
+				continue
+			}
+			if now.Before(until) {
+				at = later(at, until)
+			} else {
+				delete(m.busy, name)
+			}
+		}
+		when[name] = at
+	}
+	return when
+}
+
+// hold keeps the loop from an object until a time; zero: no longer.
+func (m *Manager) hold(name string, until time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if until.IsZero() {
+		delete(m.busy, name)
+		return
+	}
+	m.busy[name] = until
+}

@@ -1,0 +1,188 @@
+package cert
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gatehouse/internal/cert/acme"
+	"gatehouse/internal/fault"
+	"gatehouse/internal/store"
+)
+
+// Store is what a Manager needs of the store.
+type Store interface {
+	store.KV
+	store.Locker
+}
+
+// Note tells of something that happened to a certificate, for the request log.
+type Note struct {
+	Certificate string
+	Action      string // "issued", "renewed", "failed", "uploaded", "deleted"
+	Message     string
+	Failed      bool
+}
+
+// ManagerOptions is what a Manager needs. All but what says otherwise is required.
+type ManagerOptions struct {
+	Store  Store
+	Sealer *store.Sealer
+	ACME   *acme.Client
+	Keeper *Keeper
+
+	Directory string // of certificates that name no other
+	Staging   string // the directory of trials
+	Email     string // contact where a certificate names none; may be empty
+	KeyType   string // of certificates that name none
+
+	CheckEvery time.Duration // how often everything is looked through, beside what is due
+	Threshold  time.Duration // how long before its end a certificate is renewed at the latest
+	Workers    int           // orders at once
+
+	Preflight *Preflight // nil: authorities are asked without looking first
+	Quota     *Quota     // nil: what authorities allow is not counted
+	Note      func(Note) // nil: nobody is told
+	Log       *slog.Logger
+}
+
+// Manager keeps certificate objects: it obtains, renews and remembers them, on
+// whichever node is first, and hands what is there to the Keeper.
+type Manager struct {
+	opt   ManagerOptions
+	shelf *shelf
+	log   *slog.Logger
+
+	hosts atomic.Pointer[[]Wanted]
+	nudge chan struct{} // something is due, or may be
+
+	mu      sync.Mutex // guards what follows
+	objects map[string]*Object
+	served  map[string]*Served
+	busy    map[string]time.Time // being worked on here; or by another node, until then
+}
+
+// NewManager makes a manager. It starts nothing and reads nothing.
+func NewManager(o ManagerOptions) *Manager {
+	if o.Note == nil {
+		o.Note = func(Note) {}
+	}
+	m := &Manager{opt: o, shelf: newShelf(o.Store, o.Sealer), log: o.Log, nudge: make(chan struct{}, 1),
+		objects: map[string]*Object{}, served: map[string]*Served{}, busy: map[string]time.Time{}}
+	m.hosts.Store(&[]Wanted{})
+	return m
+}
+
+// Load reads all certificates and hands them to the Keeper. It comes before the
+// first handshake. One that can't be read is told of and left out.
+func (m *Manager) Load(ctx context.Context) error {
+	objects, bad, err := m.shelf.all(ctx)
+	if err != nil {
+		return err
+	}
+	for _, err := range bad {
+		m.log.ErrorContext(ctx, "a stored certificate is left out", "error", err)
+	}
+	known, served := make(map[string]*Object, len(objects)), make(map[string]*Served, len(objects))
+	for i := range objects {
+		o := &objects[i]
+		if s := m.serve(ctx, o); s != nil {
+			served[o.Name] = s
+		}
+		known[o.Name] = o.light()
+	}
+	m.mu.Lock()
+	m.objects, m.served = known, served
+	ix := indexed(maps.Clone(served))
+	m.mu.Unlock()
+	m.opt.Keeper.setIssued(ix)
+	return nil
+}
+
+// serve is the certificate of an object for handshakes; nil when it has none
+// that can be used.
+func (m *Manager) serve(ctx context.Context, o *Object) *Served {
+	if !o.has() {
+		return nil
+	}
+	m.mu.Lock()
+	old := m.served[o.Name]
+	m.mu.Unlock()
+	if old != nil && old.Fingerprint() == o.Fingerprint && old.Staging == o.Trial {
+		return old
+	}
+	b, err := m.shelf.open(o)
+	if err != nil {
+		m.log.ErrorContext(ctx, "a certificate can't be used", "certificate", o.Name, "error", err)
+		return nil
+	}
+	kind := KindIssued
+	if o.Source == SourceUpload {
+		kind = KindUploaded
+	}
+	s := b.served(kind, o.Trial)
+	s.Object, s.Public = o.Name, !o.Trial && b.public(time.Now())
+	return s
+}
+
+// light is a copy without what takes room and needs care.
+func (o *Object) light() *Object {
+	c := *o
+	c.Key, c.Steps = nil, nil
+	if c.Chain != "" {
+		c.Chain = "kept" // has() stays true
+	}
+	return &c
+}
+
+// apply takes one object from the store into memory.
+func (m *Manager) apply(ctx context.Context, name string) error {
+	o, err := m.shelf.get(ctx, name)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	var s *Served
+	if err == nil {
+		s = m.serve(ctx, &o)
+	}
+	m.mu.Lock()
+	old := m.served[name]
+	delete(m.served, name)
+	delete(m.objects, name)
+	if err == nil {
+		m.objects[name] = o.light()
+	}
+	if s != nil {
+		m.served[name] = s
+	}
+	var ix *issued
+	if s != old {
+		ix = indexed(maps.Clone(m.served))
+	}
+	m.mu.Unlock()
+	if ix != nil {
+		m.opt.Keeper.setIssued(ix)
+	}
+	return nil
+}
+
+// Want says which hosts are served over HTTPS here. Those that no certificate is
+// kept for, and that an authority could certify, get one of their own.
+func (m *Manager) Want(hosts []Wanted) {
+	m.hosts.Store(&hosts)
+	m.wake()
+}
+
+func (m *Manager) wake() {
+	select {
+	case m.nudge <- struct{}{}:
+	default: // it will look in any case
+	}
+}
+
+func (m *Manager) note(name, action, message string, failed bool) {
+	m.opt.Note(Note{name, action, message, failed})
+}

@@ -1,0 +1,171 @@
+package cert
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"gatehouse/internal/cert/acme"
+	"gatehouse/internal/fault"
+)
+
+// Preflight looks, before an authority is asked, whether it would refuse: whether
+// names lead anywhere, lead here, and may be certified by it. It says what is
+// wrong in words, which an authority often does not, and costs none of what it
+// allows.
+type Preflight struct {
+	Answers  *acme.Answers // to be found again at the other end
+	Resolver string        // host:port of a DNS server; empty: the system's
+	HTTPPort int           // where we listen: an authority on this machine looks there
+
+	// Identities are the names by which the authority at a directory stands in
+	// CAA records; none: they are not looked at.
+	Identities func(ctx context.Context, directory string) []string
+}
+
+const (
+	preflightPatience = 15 * time.Second
+	preflightAtOnce   = 10
+)
+
+// Check is an error that says which names an authority would refuse, and why.
+func (p *Preflight) Check(ctx context.Context, directory, challenge string, domains []string) error {
+	ctx, cancel := context.WithTimeout(ctx, preflightPatience)
+	defer cancel()
+	local := loopbackDirectory(directory)
+	found := make([]string, len(domains))
+	group := new(errgroup.Group)
+	group.SetLimit(preflightAtOnce)
+	for i, d := range domains {
+		group.Go(func() error {
+			found[i] = p.look(ctx, d, challenge, directory, local)
+			return nil
+		})
+	}
+	_ = group.Wait() // each says what it found, none fails
+	found = slices.DeleteFunc(found, func(s string) bool { return s == "" })
+	if len(found) == 0 {
+		return nil
+	}
+	more := ""
+	if len(found) > 5 {
+		more = fmt.Sprintf("; and %d more names", len(found)-5)
+		found = found[:5]
+	}
+	return fault.New(fault.Unavailable, "the authority was not asked, for it would refuse: %s%s", strings.Join(found, "; "), more)
+}
+
+// look says what is wrong with one name; empty: nothing that can be seen.
+func (p *Preflight) look(ctx context.Context, domain, challenge, directory string, local bool) string {
+	name, wild := strings.CutPrefix(domain, "*.")
+	if why := p.forbidden(ctx, name, wild, directory); why != "" {
+		return why
+	}
+	if wild || challenge == acme.DNS01 {
+		return "" // nothing has to lead here
+	}
+	addresses, err := p.addresses(ctx, name)
+	switch {
+	case err != nil:
+		return fmt.Sprintf("%s does not resolve (%s): make an A or AAAA record that leads to this machine", name, dnsWords(err))
+	case len(addresses) == 0:
+		return name + " has no address: make an A or AAAA record that leads to this machine"
+	case !local && !slices.ContainsFunc(addresses, public):
+		return fmt.Sprintf("%s leads to %s, which no authority on the internet can reach", name, addresses[0])
+	}
+	if challenge == acme.TLSALPN01 {
+		return ""
+	}
+	return p.reach(ctx, name, addresses, local)
+}
+
+// reach asks a name for something that only we can answer.
+func (p *Preflight) reach(ctx context.Context, name string, addresses []netip.Addr, local bool) string {
+	port := "80"
+	if local {
+		port = strconv.Itoa(p.HTTPPort)
+	}
+	path, want, end := p.Answers.Probe()
+	defer end()
+	var why string
+	for _, a := range addresses {
+		if a.Is6() && !haveIPv6() {
+			continue // can't be told from here
+		}
+		got, err := p.fetch(ctx, name, net.JoinHostPort(a.String(), port), path)
+		switch {
+		case err != nil:
+			why = fmt.Sprintf("%s leads to %s, where port %s can't be reached (%s): let it through to Gatehouse", name, a, port, dialWords(err))
+		case got != want:
+			why = fmt.Sprintf("%s leads to %s, where something else answers on port %s", name, a, port)
+		default:
+			return ""
+		}
+	}
+	if why != "" {
+		why += " (if this machine can't reach its own public address, ask without this check)"
+	}
+	return why
+}
+
+func (p *Preflight) fetch(ctx context.Context, name, address, path string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+name+path, nil)
+	if err != nil {
+		return "", err
+	}
+	client := &http.Client{
+		Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, address)
+		}},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(res.Body, 1<<10))
+	return string(body), err
+}
+
+func (p *Preflight) addresses(ctx context.Context, name string) ([]netip.Addr, error) {
+	all, err := p.resolver().LookupNetIP(ctx, "ip", name)
+	for i := range all {
+		all[i] = all[i].Unmap()
+	}
+	return all, err
+}
+
+func (p *Preflight) resolver() *net.Resolver {
+	if p.Resolver == "" {
+		return net.DefaultResolver
+	}
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, p.Resolver)
+	}}
+}
+
+func loopbackDirectory(directory string) bool {
+	u, err := url.Parse(directory)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return u.Hostname() == "localhost" || (err == nil && ip.IsLoopback())
+}
+
+func public(a netip.Addr) bool {
+	return a.IsGlobalUnicast() && !a.IsPrivate()
+}
