@@ -24,6 +24,7 @@ type connInfo struct {
 	sni     string // the name in the ClientHello, normalised
 	tls     *tls.ConnectionState
 	leaf    *x509.Certificate      // what we showed
+	vouched bool                   // authorities that clients know vouch for it
 	covered atomic.Pointer[string] // the last other name that leaf was found to cover
 
 	strict *strictConn  // HTTP/1 only

@@ -125,6 +125,7 @@ func (e *Edge) handshake(p *peekConn, config *tls.Config) {
 	}
 	p.info.tls = &state
 	p.info.leaf = leafOf(p.cert)
+	p.info.vouched = e.Vouched != nil && p.cert != nil && e.Vouched(p.cert)
 	e.serve(p, c)
 }
 

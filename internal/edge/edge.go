@@ -49,6 +49,11 @@ type Options struct {
 	// request is over for the edge; the call must not wait.
 	TokenInClear func(v *site.Visit, token string)
 
+	// Vouched reports whether authorities that clients know vouch for a
+	// certificate that Certificates gave: such hosts are HTTPS for good (RFC 6797).
+	// nil: none are.
+	Vouched func(c *tls.Certificate) bool
+
 	TrustedProxies []netip.Prefix   // whose PROXY header and forwarding headers are believed
 	LocalhostPeers []netip.Prefix   // who may reach names under localhost; nil: loopback
 	OwnListeners   []netip.AddrPort // further addresses of ours that no target may lead to
@@ -113,6 +118,14 @@ func New(o Options) *Edge {
 	e.tls, e.acme = e.tlsConfig("h2", "http/1.1"), e.tlsConfig(acmeProtocol)
 	e.server = e.httpServer()
 	return e
+}
+
+// SetTicketKeys says what TLS session tickets are sealed with from now on: the
+// first key seals, all open.
+func (e *Edge) SetTicketKeys(keys [][32]byte) {
+	if len(keys) > 0 {
+		e.tls.SetSessionTicketKeys(keys)
+	}
 }
 
 func (e *Edge) httpServer() *http.Server {

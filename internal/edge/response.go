@@ -26,11 +26,25 @@ func (w *response) WriteHeader(status int) {
 		if w.isEvents() {
 			w.x.markEvents()
 		}
+		if w.x.info.vouched {
+			w.keepSecure()
+		}
 		if w.custom && w.x.inst != nil {
 			setCustom(w.Header(), w.x.inst.response, &w.x.visit)
 		}
 	}
 	w.ResponseWriter.WriteHeader(status)
+}
+
+// strictTransport tells browsers to use nothing but HTTPS with this host for half
+// a year (RFC 6797); its subdomains are others' to speak for.
+const strictTransport = "max-age=15552000"
+
+// keepSecure says so, unless the target has said what it wants.
+func (w *response) keepSecure() {
+	if h := w.Header(); len(h["Strict-Transport-Security"]) == 0 {
+		h["Strict-Transport-Security"] = []string{strictTransport}
+	}
 }
 
 // Write counts.
