@@ -18,7 +18,7 @@ import (
 // it. Nobody's secret is in it but the setup link, which goes to stderr and
 // nowhere else.
 func (n *node) announce(ctx context.Context, protect *protectArgs) error {
-	if err := listenfile.WriteCA(n.cfg.DataDir, n.certs.CAPEM()); err != nil {
+	if err := listenfile.WriteCA(n.cfg.DataDir, n.certs.keeper.CAPEM()); err != nil {
 		return err
 	}
 	if err := listenfile.Write(n.cfg.DataDir, n.addresses()); err != nil {

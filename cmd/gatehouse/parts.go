@@ -78,7 +78,7 @@ func (n *node) controlDeps() control.Deps {
 	}
 	return control.Deps{
 		Store: n.store, Sealer: n.sealer, Worlds: n.roster, Origins: n.origins, Journal: n.journal, Log: n.component("control"),
-		Levels: n.levels, OAuth: n.oauth, Hasher: n.pages.Hasher(), Logins: n.pages, Certificates: n.certs, Loops: n.loops, Backend: n.backend(), Shared: n.cfg.Redis.Enabled(), Node: name, Release: release().Version,
+		Levels: n.levels, OAuth: n.oauth, Hasher: n.pages.Hasher(), Logins: n.pages, Certificates: n.certs.keeper, Manager: n.certs.manager, Loops: n.loops, Backend: n.backend(), Shared: n.cfg.Redis.Enabled(), Node: name, Release: release().Version,
 	}
 }
 
@@ -114,11 +114,13 @@ func ourAddress(ip netip.Addr) bool {
 func (n *node) edgeOptions() edge.Options {
 	listen, limits := n.cfg.Listen, n.cfg.Limits
 	return edge.Options{
-		Gate: n.oauth, Certificates: n.certs, Recorder: n.journal, Logger: n.component("edge"),
+		Gate: n.oauth, Certificates: n.certs.keeper, Recorder: n.journal, Logger: n.component("edge"),
 		Locals: map[string]http.Handler{
 			site.InternalAPI: n.doors.api, site.InternalOAuth: n.oauth, site.InternalPages: n.pages, site.InternalDemo: demo.New(),
+			site.InternalACME: n.certs.answers,
 		},
 		TokenInClear:   n.oauth.SeenInClear,
+		Vouched:        n.certs.keeper.Vouched,
 		TrustedProxies: listen.TrustedProxies, LocalhostPeers: listen.LocalhostPeers,
 		OwnListeners:   n.listeners.addresses(),
 		ConnectTimeout: n.cfg.Proxy.ConnectTimeout, ResponseTimeout: n.cfg.Proxy.RequestTimeout,

@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"gatehouse/internal/api/listenfile"
-	"gatehouse/internal/cert"
 	"gatehouse/internal/config"
 	"gatehouse/internal/control"
 	"gatehouse/internal/edge"
@@ -37,7 +36,7 @@ type node struct {
 	origins    site.Origins
 
 	roster  *roster.Roster
-	certs   *cert.Keeper
+	certs   *certificates
 	oauth   *oauth.Server
 	pages   *signin.Pages
 	control *control.Control
@@ -97,7 +96,9 @@ func (n *node) bind() (err error) {
 // build makes the parts and hands each what it needs. Nothing runs yet.
 func (n *node) build() (err error) {
 	n.roster = roster.New(n.store, n.origins, n.publish, n.component("roster"))
-	n.certs = cert.New(n.store, n.sealer, cert.Options{SelfSigned: n.cfg.Cert.SelfSignedLifetime, Log: n.component("cert")})
+	if n.certs, err = n.newCertificates(); err != nil {
+		return err
+	}
 	if n.oauth, err = oauth.New(n.oauthOptions()); err != nil {
 		return err
 	}
@@ -115,11 +116,7 @@ func (n *node) build() (err error) {
 
 // publish hands a new world to those who serve from it.
 func (n *node) publish(w *site.World) {
-	names := make([]string, 0, w.Len())
-	for _, h := range w.Hosts() {
-		names = append(names, h.Proxy.Hostname)
-	}
-	n.certs.Want(names)
+	n.certs.Want(w)
 	n.edge.SetWorld(w)
 }
 

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"gatehouse/internal/cert"
+	"gatehouse/internal/cert/acme"
 	"gatehouse/internal/control"
 	"gatehouse/internal/fault"
 	"gatehouse/internal/journal"
@@ -111,19 +112,22 @@ func start(t *testing.T) *system {
 	if err := certs.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	manager := cert.NewManager(cert.ManagerOptions{Store: s.store, Sealer: sealer, Keeper: certs, Log: log, KeyType: cert.ECDSAP256,
+		ACME:      acme.New(acme.Options{KV: s.store, Sealer: sealer, Answers: acme.NewAnswers(s.store, sealer, log)}),
+		Directory: "https://127.0.0.1:1/dir", Staging: "https://127.0.0.1:1/staging"}) // nobody is asked: it does not run
 	s.roster = roster.New(s.store, s.origins, func(w *site.World) {
-		var names []string
+		var hosts []cert.Wanted
 		for _, h := range w.Hosts() {
-			names = append(names, h.Proxy.Hostname)
+			hosts = append(hosts, cert.Wanted{Name: h.Proxy.Hostname})
 		}
-		certs.Want(names)
+		certs.Want(hosts)
 	}, log)
 	s.oauth, err = oauth.New(oauth.Options{KV: s.store, Sealer: sealer, World: s.roster.World, Recorder: s.journal})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.control = control.New(control.Deps{Store: s.store, Sealer: sealer, Worlds: s.roster, Origins: s.origins, Journal: s.journal, Levels: levels,
-		OAuth: s.oauth, Hasher: quickHasher{}, Names: someNames{}, Certificates: certs, Log: log, Node: "one", Release: "test",
+		OAuth: s.oauth, Hasher: quickHasher{}, Names: someNames{}, Certificates: certs, Manager: manager, Log: log, Node: "one", Release: "test",
 		Loops: func(_ context.Context, t site.Target) bool { host, _ := t.Address(); return host == "127.0.0.99" }})
 	ctx, cancel := context.WithCancel(t.Context())
 	if err := s.control.EnsureBuiltIns(ctx); err != nil {

@@ -239,7 +239,7 @@ func TestWhatShouldNotStandInProductionIsSaid(t *testing.T) {
 		{[]string{key, "REDIS_URL=rediss://:short@redis"}, "REDIS_PASSWORD", "REDIS_PASSWORD: must have 32 or more bytes"},
 		{[]string{key, "REDIS_URL=redis://redis", "REDIS_PASSWORD=0123456789abcdef0123456789abcdef"}, "", ""},
 		{[]string{key, "REDIS_URL=redis+sentinel://127.0.0.1,10.0.0.1/main"}, "REDIS_PASSWORD", "REDIS_PASSWORD: must have 32 or more bytes"},
-		{[]string{"ACME_EMAIL=ops@example.com"}, "ACME_EMAIL", ""},
+		{[]string{"METRICS_LISTEN=127.0.0.1:9100"}, "METRICS_LISTEN", ""},
 		{[]string{"TRUSTED_PROXIES=10.0.0.0/8,0.0.0.0/0"}, "TRUSTED_PROXIES", "TRUSTED_PROXIES: trusts every address"},
 	} {
 		cfg, err := Load(Source{Environ: append(home, c.environ...)})

@@ -81,6 +81,17 @@ func (c *Control) list() []*Operation {
 		op("update_route", put, "/routes/{id}", Admin, "Change a route; what is not named stays, null is the default.", c.UpdateRoute),
 		op("delete_route", del, "/routes/{id}", Admin, "Remove a route.", c.DeleteRoute),
 
+		op("list_certificates", get, "/certificates/", User, "The certificates that are kept.", c.ListCertificates),
+		op("create_certificate", post, "/certificates/", Admin, "Obtain a certificate from an authority, and renew it in time.", c.CreateCertificate),
+		op("create_multi_domain_certificate", post, "/certificates/multi-domain", Admin, "The same, by its older name.", c.CreateCertificate),
+		op("upload_certificate", post, "/certificates/upload", Admin, "Keep a certificate of one's own, with its key.", c.UploadCertificate),
+		op("get_certificate", get, "/certificates/{name}", User, "One certificate.", c.GetCertificate),
+		op("delete_certificate", del, "/certificates/{name}", Admin, "Remove a certificate; with force also one that hosts are served with.", c.DeleteCertificate),
+		op("get_certificate_status", get, "/certificates/{name}/status", User, "How the order for a certificate stands; with wait, as soon as something happens.", c.CertificateStatus),
+		op("renew_certificate", post, "/certificates/{name}/renew", Admin, "Renew a certificate that is due, or with force any.", c.RenewCertificate),
+		op("convert_certificate", post, "/certificates/{name}/convert-to-production", Admin, "Ask the production authority for a certificate that is one for trials.", c.ConvertCertificate),
+		op("export_certificate", post, "/certificates/{name}/export", Admin, "A certificate with its private key; needs a fresh sign-in.", c.ExportCertificate),
+
 		op("get_token_info", get, "/tokens/info", User, "Who the caller is.", c.TokenInfo),
 		op("list_tokens", get, "/tokens/", User, "The caller's own grants; for administrators all.", c.ListTokens),
 		op("revoke_token", del, "/tokens/{id}", Admin, "End a grant, an access token, or all that a client, a person, a session or a host has, at once.", c.RevokeToken),
@@ -185,7 +196,8 @@ type Deps struct {
 	Names   Names        // nil: there are no services, unix or stdio targets
 	Log     *slog.Logger // nil: discards
 
-	Certificates Certificates // nil: none are shown
+	Certificates Certificates       // nil: none are shown
+	Manager      CertificateManager
 
 	// Loops answers whether a target leads back to a listener of ours; nil: never.
 	Loops func(ctx context.Context, t site.Target) bool

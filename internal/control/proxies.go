@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"gatehouse/internal/cert"
 	"gatehouse/internal/fault"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/principal"
@@ -32,8 +33,9 @@ type UpdateProxy struct {
 
 // DeleteProxy is the argument of delete_proxy.
 type DeleteProxy struct {
-	Hostname string `json:"hostname" required:"true" jsonschema:"the host"`
-	IfMatch  string `json:"if_match,omitempty" jsonschema:"the version that must be the present one"`
+	Hostname    string `json:"hostname" required:"true" jsonschema:"the host"`
+	IfMatch     string `json:"if_match,omitempty" jsonschema:"the version that must be the present one"`
+	Certificate bool   `json:"delete_certificate,omitempty" jsonschema:"remove the certificate too that the host was served with, if no other host is"`
 }
 
 // ListProxies answers the hosts in name order.
@@ -116,8 +118,26 @@ func (c *Control) DeleteProxy(ctx context.Context, in DeleteProxy) (Done, error)
 	}
 	noted(ctx, c.proxies.Key(name), auditView(row.Value), nil)
 	c.deps.Worlds.Await(ctx, c.proxies.Key(name), 0)
+	if in.Certificate {
+		if err := c.dropCertificate(ctx, row.Value); err != nil {
+			return Done{}, err
+		}
+	}
 	// Whoever serves this name next must not inherit its visitors' rights.
 	return Done{true}, c.deps.OAuth.Revoke(ctx, oauth.RevokeProxy, name)
+}
+
+// dropCertificate removes the certificate of a host that is gone, unless another
+// host is served with it.
+func (c *Control) dropCertificate(ctx context.Context, p site.Proxy) error {
+	name, _ := c.deps.Manager.For(cert.Wanted{Name: p.Hostname, Object: p.CertName})
+	if name == "" || len(c.hostsWith(name)) > 0 {
+		return nil
+	}
+	if err := c.deps.Manager.Delete(ctx, name); err != nil && !fault.Is(err, fault.NotFound) {
+		return err
+	}
+	return nil
 }
 
 // changeProxy applies change to a host: once over the version that ifMatch
@@ -180,6 +200,11 @@ func (c *Control) checkReferences(ctx context.Context, p, before site.Proxy) err
 	}
 	if p.AuthProxy != "" && p.AuthProxy != before.AuthProxy {
 		if err := c.checkAuthProxy(ctx, &broken, p); err != nil {
+			return err
+		}
+	}
+	if p.CertName != "" && p.CertName != before.CertName {
+		if err := c.checkCertificate(ctx, &broken, p); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"gatehouse/internal/cert"
+	"gatehouse/internal/fault"
 	"gatehouse/internal/journal"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/site"
@@ -84,7 +86,10 @@ type ProxyStatus struct {
 
 // Certificate is what a handshake for a host shows.
 type Certificate struct {
-	Kind        string    `json:"kind" jsonschema:"local_ca: of the local CA; self_signed: nobody's word for it"`
+	Status      string    `json:"status" jsonschema:"active; or how the order for its own stands: pending, issuing, renewing, failed"`
+	Name        string    `json:"cert_name,omitempty" jsonschema:"the certificate that is kept for it"`
+	Message     string    `json:"message,omitempty" jsonschema:"why it has no certificate of an authority; for administrators"`
+	Kind        string    `json:"kind" jsonschema:"acme: of an authority; upload: brought by people; local_ca: of the local CA; self_signed: nobody's word for it"`
 	Names       []string  `json:"names"`
 	Issuer      string    `json:"issuer"`
 	Expires     time.Time `json:"expires_at"`
@@ -107,7 +112,10 @@ func (c *Control) ProxyStatus(ctx context.Context, in ProxyName) (ProxyStatus, e
 		s.Status = "disabled"
 	}
 	if p.EnableHTTPS && p.TLSMode == site.TLSTerminate {
-		s.Certificate = c.certificate(p.Hostname)
+		s.Certificate = c.certificate(p)
+		if err := c.kept(ctx, p, s.Certificate); err != nil {
+			return s, err
+		}
 	}
 	if !c.admin(ctx) {
 		return s, nil
@@ -118,16 +126,44 @@ func (c *Control) ProxyStatus(ctx context.Context, in ProxyName) (ProxyStatus, e
 	return s, err
 }
 
-func (c *Control) certificate(hostname string) *Certificate {
+func (c *Control) certificate(p site.Proxy) *Certificate {
 	if c.deps.Certificates == nil {
 		return nil
 	}
-	served := c.deps.Certificates.Find(hostname)
+	served := c.deps.Certificates.Find(p.Hostname)
 	if served == nil {
 		return nil
 	}
 	leaf := served.Leaf()
-	return &Certificate{Kind: served.Kind, Names: none(leaf.DNSNames), Issuer: leaf.Issuer.String(), Expires: leaf.NotAfter.UTC(), Fingerprint: served.Fingerprint()}
+	return &Certificate{Status: cert.Active, Name: served.Object, Kind: served.Kind, Names: none(leaf.DNSNames), Issuer: leaf.Issuer.String(), Expires: leaf.NotAfter.UTC(), Fingerprint: served.Fingerprint()}
+}
+
+// kept adds what is kept or under way for a host that shows a certificate of
+// nobody.
+func (c *Control) kept(ctx context.Context, p site.Proxy, shown *Certificate) error {
+	if shown == nil || shown.Kind != cert.KindSelfSigned {
+		return nil
+	}
+	name, why := c.deps.Manager.For(cert.Wanted{Name: p.Hostname, Object: p.CertName})
+	shown.Name, shown.Status = name, cert.Pending
+	if name == "" || why != "" {
+		if shown.Status = cert.Failed; c.admin(ctx) {
+			shown.Message = why
+		}
+		return nil
+	}
+	o, err := c.deps.Manager.Object(ctx, name)
+	if fault.Is(err, fault.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	shown.Status = o.Status
+	if c.admin(ctx) {
+		shown.Message = o.Message
+	}
+	return nil
 }
 
 // describe adds what clients of a protected host see. A wildcard has an issuer

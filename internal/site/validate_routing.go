@@ -71,7 +71,7 @@ func (p *Proxy) checkLater(broken *fault.Rules) {
 		set  bool
 	}{
 		{"targets", len(p.Targets) > 0}, {"lb_policy", p.LBPolicy == LeastConn || p.LBPolicy == Sticky},
-		{"health_path", p.HealthPath != ""}, {"cert_name", p.CertName != ""}, {"mcp_tools", len(p.MCPTools) > 0},
+		{"health_path", p.HealthPath != ""}, {"mcp_tools", len(p.MCPTools) > 0},
 		{"resource_stateful", p.ResourceStateful}, {"resource_versions", len(p.ResourceVersions) > 0},
 	} {
 		if f.set {

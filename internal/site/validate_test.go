@@ -69,7 +69,6 @@ func TestProxiesAreRefusedByFieldAndRule(t *testing.T) {
 		{`{"target_url":null,"targets":[{"url":"http://a","weight":1}]}`, "targets", "not supported"},
 		{`{"lb_policy":"random"}`, "lb_policy", "round_robin"},
 		{`{"lb_policy":"sticky"}`, "lb_policy", "not supported"},
-		{`{"cert_name":"x"}`, "cert_name", "not supported"},
 		{`{"health_path":"/h"}`, "health_path", "not supported"},
 		{`{"resource_stateful":true}`, "resource_stateful", "not supported"},
 		{`{"resource_versions":["2025-11-25"]}`, "resource_versions", "not supported"},
