@@ -141,6 +141,16 @@ func webURL() kind[string] {
 	}}
 }
 
+// secureURL is an absolute https URL, kept as it is given.
+func secureURL() kind[string] {
+	return kind[string]{"an https URL without user, query or fragment", func(raw string) (string, error) {
+		if u, err := parseWeb(raw); err != nil || u.Scheme != "https" {
+			return "", errForm
+		}
+		return raw, nil
+	}}
+}
+
 func webURLOrOff() kind[string] {
 	k := webURL()
 	return kind[string]{"off or " + k.rule, func(raw string) (string, error) {

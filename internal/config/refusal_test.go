@@ -49,7 +49,7 @@ func TestMalformedValuesAreRefusedByNameValueAndRule(t *testing.T) {
 		{"PROXY_CONNECT_TIMEOUT=30s", `PROXY_CONNECT_TIMEOUT: "30s" must be a whole number from 1 to 315360000, in seconds`},
 		{"SELF_SIGNED_DAYS=0", `SELF_SIGNED_DAYS: "0" must be a whole number from 1 to 3650, in days`},
 		{"CERT_KEY_TYPE=dsa", `CERT_KEY_TYPE: "dsa" must be one of ecdsa-p256, ecdsa-p384, rsa-2048, rsa-4096`},
-		{"ACME_DIRECTORY_URL=ftp://ca", `ACME_DIRECTORY_URL: "ftp://ca" must be an http or https URL`},
+		{"ACME_DIRECTORY_URL=ftp://ca", `ACME_DIRECTORY_URL: "ftp://ca" must be an https URL`},
 		{"ACME_EMAIL=root", `ACME_EMAIL: "root" must be an e-mail address`},
 		{"ACME_CA_FILE=/nonexistent/ca.pem", `ACME_CA_FILE: "/nonexistent/ca.pem" must be the path of a readable file with PEM certificates: no such file`},
 		{"ACME_CA_FILE=" + empty, `there is no certificate in it`},

@@ -112,9 +112,9 @@ func certVars() []variable {
 
 func acmeVars() []variable {
 	return []variable{
-		define("ACME_DIRECTORY_URL", "https://acme-v02.api.letsencrypt.org/directory", webURL(), func(c *Config) *string { return &c.ACME.DirectoryURL },
+		define("ACME_DIRECTORY_URL", "https://acme-v02.api.letsencrypt.org/directory", secureURL(), func(c *Config) *string { return &c.ACME.DirectoryURL },
 			"Directory of the certificate authority."),
-		define("ACME_STAGING_URL", "https://acme-staging-v02.api.letsencrypt.org/directory", webURL(), func(c *Config) *string { return &c.ACME.StagingURL },
+		define("ACME_STAGING_URL", "https://acme-staging-v02.api.letsencrypt.org/directory", secureURL(), func(c *Config) *string { return &c.ACME.StagingURL },
 			"Directory that certificates marked as staging come from."),
 		define("ACME_EMAIL", "", email(), func(c *Config) *string { return &c.ACME.Email },
 			"Contact address of the account."),
