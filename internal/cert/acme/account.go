@@ -15,6 +15,7 @@ import (
 	wire "github.com/mholt/acmez/v3/acme"
 
 	"gatehouse/internal/fault"
+	"gatehouse/internal/store"
 )
 
 // prefixAccount is where accounts stand in the store, one for each authority and
@@ -104,9 +105,15 @@ func (w *work) newAccount(ctx context.Context, name string) (wire.Account, error
 
 // forgetAccount removes an account that its authority does not know any more: it
 // was reset, or the account was deactivated there.
+//
+// Another node may have registered again already: its account stays.
 func (w *work) forgetAccount(ctx context.Context) error {
-	err := w.accounts.Delete(ctx, accountName(w.order.Directory, w.order.Email))
-	if fault.Is(err, fault.NotFound) {
+	name := accountName(w.order.Directory, w.order.Email)
+	row, err := w.accounts.Get(ctx, name)
+	if err == nil && row.Value.Location == w.used {
+		_, err = w.opt.KV.Commit(ctx, store.Write{Key: w.accounts.Key(name), Delete: true, If: row.Version})
+	}
+	if fault.Is(err, fault.NotFound) || fault.Is(err, fault.Conflict) {
 		return nil
 	}
 	return err

@@ -99,6 +99,14 @@ func (c *Client) at(directory string) *wire.Client {
 	return w
 }
 
+// drop forgets what was read of a directory: it may be the cause of answers that
+// make no sense.
+func (c *Client) drop(directory string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.wires, directory)
+}
+
 // Order is what a certificate is asked for with.
 type Order struct {
 	Directory string   // the authority's
@@ -134,6 +142,9 @@ func (c *Client) Obtain(ctx context.Context, o Order, tell func(Step)) ([][]byte
 	chain, err := w.run(ctx)
 	if err == nil {
 		return chain, nil
+	}
+	if _, ok := errors.AsType[*Refusal](err); !ok {
+		c.drop(o.Directory)
 	}
 	if ctx.Err() != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 		return nil, fault.Wrap(fault.Unavailable, err, "the certificate authority did not finish the order within %v", orderPatience)

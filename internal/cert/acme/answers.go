@@ -47,16 +47,15 @@ type Answers struct {
 	log    *slog.Logger
 	looks  chan struct{}
 
-	mu     sync.RWMutex // guards known and certs
-	known  map[string]answerRecord
-	certs  map[string]*tls.Certificate // of TLS-ALPN-01, by name
-	probes map[string]string           // of our own reachability checks, by token
+	mu    sync.RWMutex // guards known and certs
+	known map[string]answerRecord
+	certs map[string]*tls.Certificate // of TLS-ALPN-01, by name
 }
 
 // NewAnswers makes empty ones. They start nothing.
 func NewAnswers(kv store.KV, sealer Sealer, log *slog.Logger) *Answers {
 	return &Answers{kv: kv, sealer: sealer, log: log, looks: make(chan struct{}, lookers),
-		known: map[string]answerRecord{}, certs: map[string]*tls.Certificate{}, probes: map[string]string{}}
+		known: map[string]answerRecord{}, certs: map[string]*tls.Certificate{}}
 }
 
 // Run follows the answers of other nodes until ctx ends.
@@ -65,7 +64,11 @@ func (a *Answers) Run(ctx context.Context) error {
 		name := strings.TrimPrefix(e.Key, prefixAnswer)
 		switch e.Kind {
 		case store.Changed:
-			if _, err := a.look(ctx, name); err != nil && ctx.Err() == nil && !fault.Is(err, fault.NotFound) {
+			r, err := a.look(ctx, name)
+			if err == nil {
+				err = a.remember(name, r)
+			}
+			if err != nil && ctx.Err() == nil && !fault.Is(err, fault.NotFound) {
 				a.log.WarnContext(ctx, "the answer to a challenge can't be read", "error", err)
 			}
 		case store.Deleted:
@@ -114,19 +117,26 @@ func (r answerRecord) name() string {
 }
 
 func (a *Answers) remember(name string, r answerRecord) error {
+	var cert *tls.Certificate
+	var err error
+	if r.Type == TLSALPN01 {
+		if cert, err = r.certificate(); err != nil {
+			return err
+		}
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.known[name] = r
-	if r.Type != TLSALPN01 {
-		return nil
+	if cert != nil {
+		a.certs[r.Domain] = cert
 	}
-	cert, err := acmez.TLSALPN01ChallengeCert(wire.Challenge{Type: r.Type, Token: r.Token, KeyAuthorization: r.KeyAuthorization,
-		Identifier: wire.Identifier{Type: "dns", Value: r.Domain}})
-	if err != nil {
-		return err
-	}
-	a.certs[r.Domain] = cert
 	return nil
+}
+
+// certificate is what a TLS-ALPN-01 validation must see (RFC 8737, section 3).
+func (r answerRecord) certificate() (*tls.Certificate, error) {
+	return acmez.TLSALPN01ChallengeCert(wire.Challenge{Type: r.Type, Token: r.Token, KeyAuthorization: r.KeyAuthorization,
+		Identifier: wire.Identifier{Type: "dns", Value: r.Domain}})
 }
 
 func (a *Answers) forget(name string) {
@@ -145,7 +155,7 @@ func (a *Answers) forgetAll() {
 	clear(a.certs)
 }
 
-// look reads an answer from the store into memory.
+// look reads an answer from the store.
 func (a *Answers) look(ctx context.Context, name string) (answerRecord, error) {
 	key := prefixAnswer + name
 	item, err := a.kv.Get(ctx, key)
@@ -160,7 +170,7 @@ func (a *Answers) look(ctx context.Context, name string) (answerRecord, error) {
 	if err := json.Unmarshal(plain, &r); err != nil {
 		return r, fault.Wrap(fault.Internal, err, "the stored answer to a challenge can't be read")
 	}
-	return r, a.remember(name, r)
+	return r, nil
 }
 
 // find is the answer under name, from memory or else from the store. Strangers
@@ -181,8 +191,8 @@ func (a *Answers) find(ctx context.Context, name string) (answerRecord, bool) {
 		return r, false
 	}
 	r, err := a.look(ctx, name)
-	if err != nil && !fault.Is(err, fault.NotFound) {
-		a.log.WarnContext(ctx, "the answer to a challenge can't be read", "error", err)
+	if err != nil && !fault.Is(err, fault.NotFound) { // strangers choose how often
+		a.log.DebugContext(ctx, "the answer to a challenge can't be read", "error", err)
 	}
 	return r, err == nil
 }
@@ -192,7 +202,7 @@ func (a *Answers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	token := strings.TrimPrefix(r.URL.Path, HTTP01Path)
 	body, ok := "", false
 	if isToken(token) && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
-		if body, ok = a.probed(token); !ok {
+		if body, ok = a.probed(token, time.Now()); !ok {
 			var answer answerRecord
 			if answer, ok = a.find(r.Context(), token); ok {
 				ok, body = answer.Type == HTTP01, answer.KeyAuthorization
@@ -215,19 +225,22 @@ func (a *Answers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Handshake is the certificate that a TLS-ALPN-01 validation of name must see
 // (RFC 8737); nil when none is expected.
 func (a *Answers) Handshake(ctx context.Context, name string) *tls.Certificate {
-	if cert := a.handshake(name); cert != nil {
+	a.mu.RLock()
+	cert := a.certs[name]
+	a.mu.RUnlock()
+	if cert != nil || name == "" {
 		return cert
 	}
-	if _, ok := a.find(ctx, alpnMark+name); !ok {
+	r, ok := a.find(ctx, alpnMark+name)
+	if !ok || r.Type != TLSALPN01 {
 		return nil
 	}
-	return a.handshake(name)
-}
-
-func (a *Answers) handshake(name string) *tls.Certificate {
-	a.mu.RLock()
-	defer a.mu.RUnlock()
-	return a.certs[name]
+	cert, err := r.certificate()
+	if err != nil {
+		a.log.DebugContext(ctx, "the answer to a challenge can't be read", "error", err)
+		return nil
+	}
+	return cert
 }
 
 // isToken reports whether s can be a token: base64url (RFC 8555, section 8.1).

@@ -3,6 +3,8 @@ package acme
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"os/exec"
 	"syscall"
 	"time"
@@ -23,7 +25,7 @@ type Exec struct{ Program string }
 // execPath is where the program finds others.
 const execPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-const maxSaid = 2 << 10 // bytes of a program's output that a message can hold
+const maxSaid = 2 << 10 // bytes of a program's output that are kept
 
 // Set runs the program with present.
 func (e Exec) Set(ctx context.Context, name, value string) error {
@@ -43,10 +45,18 @@ func (e Exec) run(ctx context.Context, verb, name, value string) error {
 	cmd.WaitDelay = 2 * time.Second
 	said := &tail{}
 	cmd.Stdout, cmd.Stderr = said, said
-	if err := cmd.Run(); err != nil {
-		return fault.Wrap(fault.Unavailable, err, "DNS_EXEC %s %s failed (%v): %s", verb, name, err, oneLine(said.String()))
+	err := cmd.Run()
+	if cmd.Process != nil {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it left behind; mostly nothing
 	}
-	return nil
+	switch {
+	case err == nil, errors.Is(err, exec.ErrWaitDelay): // ErrWaitDelay: it ended well, a child of its did not
+		return nil
+	case ctx.Err() != nil:
+		return fault.Wrap(fault.Unavailable, fmt.Errorf("it said: %s", oneLine(said.String())), "DNS_EXEC %s %s did not end in time and was killed", verb, name)
+	}
+	// What it said may hold its credentials: that is for the log, which masks them.
+	return fault.Wrap(fault.Unavailable, fmt.Errorf("it said: %s", oneLine(said.String())), "DNS_EXEC %s %s failed (%v); the log has what it said", verb, name, err)
 }
 
 // tail keeps the end of what is written to it.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	wire "github.com/mholt/acmez/v3/acme"
 	"golang.org/x/sync/errgroup"
@@ -21,6 +22,7 @@ type work struct {
 	*Client
 	wire  *wire.Client
 	order Order
+	used  string // the account's address
 	tell  func(Step)
 }
 
@@ -58,6 +60,7 @@ func (w *work) attempt(ctx context.Context) ([][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.used = a.Location
 	o, err := w.newOrder(ctx, a)
 	if err != nil {
 		return nil, err
@@ -220,6 +223,9 @@ func (w *work) read(text []byte) ([][]byte, error) {
 	leaf, err := x509.ParseCertificate(chain[0])
 	if err != nil {
 		return nil, fmt.Errorf("the authority's certificate can't be read: %w", err)
+	}
+	if time.Now().After(leaf.NotAfter) {
+		return nil, fmt.Errorf("the authority's certificate has ended already, on %s: see this machine's clock", leaf.NotAfter.Format(time.RFC3339))
 	}
 	public, ok := w.order.Key.Public().(interface{ Equal(x crypto.PublicKey) bool })
 	if !ok || !public.Equal(leaf.PublicKey) {
