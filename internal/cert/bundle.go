@@ -2,6 +2,9 @@ package cert
 
 import (
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -23,6 +26,8 @@ type bundle struct {
 const (
 	maxBundle = 256 << 10 // bytes of PEM
 	maxChain  = 10        // certificates
+
+	maxUploadNames = 200 // each is a write of the commit that keeps them
 )
 
 // readChain reads a chain in PEM and checks its order: each certificate is signed
@@ -106,8 +111,8 @@ func readBundle(chainPEM, keyPEM string, now time.Time) (*bundle, error) {
 	if leaf != nil {
 		checkLeaf(leaf, now, &rules)
 	}
-	if leaf != nil && key != nil && !sameKey(leaf, key) {
-		rules.Add("private_key", "does not belong to the certificate")
+	if leaf != nil && key != nil {
+		checkKey(leaf, key, &rules)
 	}
 	if err := rules.Err(); err != nil {
 		return nil, err
@@ -126,8 +131,47 @@ func checkLeaf(leaf *x509.Certificate, now time.Time, rules *fault.Rules) {
 		rules.Add("certificate", "is not valid before %s", leaf.NotBefore.UTC().Format(time.DateTime))
 	case len(leaf.DNSNames) == 0:
 		rules.Add("certificate", "names no host as a subject alternative name, which clients go by")
+	case len(leaf.DNSNames) > maxUploadNames:
+		rules.Add("certificate", "names %d hosts: at most %d", len(leaf.DNSNames), maxUploadNames)
 	case len(leaf.ExtKeyUsage) > 0 && !hasServerAuth(leaf):
 		rules.Add("certificate", "is not for servers (extended key usage)")
+	}
+	for _, d := range leaf.DNSNames {
+		if !isHostname(normalDomain(d)) {
+			rules.Add("certificate", "names %q, which is no hostname", d)
+			return
+		}
+	}
+}
+
+// isHostname reports whether d is a hostname, perhaps a wildcard or one label.
+func isHostname(d string) bool {
+	d = strings.TrimPrefix(d, "*.")
+	if len(d) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(d, ".") {
+		if !isLabel(label) {
+			return false
+		}
+	}
+	return true
+}
+
+// checkKey checks that a key is the certificate's, and one that clients take.
+func checkKey(leaf *x509.Certificate, key crypto.Signer, rules *fault.Rules) {
+	if !sameKey(leaf, key) {
+		rules.Add("private_key", "does not belong to the certificate")
+	}
+	switch k := key.Public().(type) {
+	case *rsa.PublicKey:
+		if k.N.BitLen() < 2048 {
+			rules.Add("private_key", "is an RSA key of %d bits: clients refuse those under 2048", k.N.BitLen())
+		}
+	case *ecdsa.PublicKey:
+		if k.Curve == elliptic.P224() {
+			rules.Add("private_key", "is on the curve P-224, which TLS does not have: use P-256 or P-384")
+		}
 	}
 }
 

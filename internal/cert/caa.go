@@ -50,21 +50,30 @@ func admitted(records []*dns.CAA, ids []string, name, at string, wild bool) stri
 			continue
 		}
 		issuer, _, _ := strings.Cut(r.Value, ";")
-		if issuer = strings.ToLower(strings.TrimSpace(issuer)); slices.Contains(ids, issuer) {
+		issuer = strings.ToLower(strings.TrimSpace(issuer))
+		switch {
+		case slices.Contains(ids, issuer):
 			return ""
+		case issuer == "":
+			issuer = "nobody"
 		}
-		named = append(named, fmt.Sprintf("%q", issuer))
+		if !slices.Contains(named, issuer) {
+			named = append(named, issuer)
+		}
 	}
 	if len(named) == 0 {
 		return "" // records of other kinds only
 	}
-	return fmt.Sprintf("the CAA record at %s lets only %s certify %s: add %s %q", at, strings.Join(named, ", "), name, tag, ids[0])
+	return fmt.Sprintf("the CAA record at %s lets only %s certify %s: add %s %q", at, strings.Join(named, " and "), name, tag, ids[0])
 }
 
 func caaAt(ctx context.Context, server, at string) ([]*dns.CAA, error) {
 	m := new(dns.Msg).SetQuestion(at, dns.TypeCAA)
 	m.RecursionDesired = true
 	answer, _, err := (&dns.Client{Timeout: 3 * time.Second}).ExchangeContext(ctx, m, server)
+	if err == nil && answer.Truncated {
+		answer, _, err = (&dns.Client{Net: "tcp", Timeout: 3 * time.Second}).ExchangeContext(ctx, m, server)
+	}
 	if err != nil {
 		return nil, err
 	}

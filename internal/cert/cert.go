@@ -78,7 +78,7 @@ type Keeper struct {
 // New makes a Keeper whose local CA lies in kv, its key sealed by sealer.
 func New(kv store.KV, sealer *store.Sealer, o Options) *Keeper {
 	k := &Keeper{cas: newVault(kv, sealer), selfSigned: selfSigned{o.SelfSigned}, challenges: o.Challenges, log: o.Log}
-	k.issued.Store(indexed(nil))
+	k.issued.Store(indexed(nil, time.Time{}))
 	k.snapshot.Store(&map[string]*Served{})
 	return k
 }

@@ -28,7 +28,13 @@ func (o *Object) due(threshold time.Duration) time.Time {
 	case o.Forced:
 		return o.NextTry
 	}
-	return later(o.renewal(threshold), o.NextTry)
+	return later(later(o.renewal(threshold), o.NextTry), o.ObtainedAt.Add(o.rest()))
+}
+
+// rest is how long a new certificate is left alone, whatever the authority says:
+// one whose windows are always past would be asked without end.
+func (o *Object) rest() time.Duration {
+	return min(time.Hour, o.ExpiresAt.Sub(o.ObtainedAt)/10)
 }
 
 // renewal is when the certificate of o is to be renewed: at a moment of the

@@ -16,11 +16,15 @@ type issued struct {
 }
 
 // indexed makes the index. Of several certificates for one name the one that
-// lasts longest counts, and any before one that is for trials only.
-func indexed(byName map[string]*Served) *issued {
+// lasts longest counts, and any before one that is for trials only. Those that
+// have ended count by the object's name alone.
+func indexed(byName map[string]*Served, now time.Time) *issued {
 	ix := &issued{byName: byName, exact: map[string]*Served{}, wild: map[string]*Served{}, of: make(map[*tls.Certificate]*Served, len(byName))}
 	for _, s := range byName {
 		ix.of[s.tls] = s
+		if valid(s, now) == nil {
+			continue
+		}
 		for _, name := range s.tls.Leaf.DNSNames {
 			name = strings.ToLower(name)
 			if parent, ok := strings.CutPrefix(name, "*."); ok {
@@ -57,8 +61,8 @@ func better(a, b *Served) *Served {
 // names hold it; nil when there is none. One that has expired is better than
 // none only where the host names it.
 func (ix *issued) pick(host Wanted, now time.Time) *Served {
-	if host.Object != "" {
-		return ix.byName[host.Object]
+	if s := ix.byName[host.Object]; s != nil {
+		return s
 	}
 	if parent, wild := strings.CutPrefix(host.Name, "*."); wild {
 		return valid(ix.wild[parent], now)

@@ -18,37 +18,63 @@ func (m *Manager) Run(ctx context.Context) error {
 	events := m.opt.Store.Watch(ctx, ObjectPrefix)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	read := true // what is in memory is what the store has
 	for {
 		select {
 		case e, ok := <-events:
 			if !ok {
 				return nil
 			}
-			m.follow(ctx, e)
+			if read = m.followAll(ctx, e, events) && read; !read {
+				timer.Reset(trouble)
+				continue
+			}
 		case <-m.nudge:
 		case <-timer.C:
 		}
-		m.ensure(ctx)
+		if !read {
+			read = m.follow(ctx, store.Event{Kind: store.Reload})
+		}
 		next := m.start(ctx, places, &orders)
+		if made := m.ensure(ctx); !made || !read {
+			next = earlier(next, time.Now().Add(trouble))
+		}
 		timer.Reset(max(time.Until(next), 10*time.Millisecond))
 	}
 }
 
-// follow takes a change in the store into memory.
-func (m *Manager) follow(ctx context.Context, e store.Event) {
+// followAll follows an event and those that wait behind it: many certificates
+// that change at once are looked through once.
+func (m *Manager) followAll(ctx context.Context, e store.Event, more <-chan store.Event) bool {
+	ok := m.follow(ctx, e)
+	for range cap(more) + 1 {
+		select {
+		case e, open := <-more:
+			if !open {
+				return ok
+			}
+			ok = m.follow(ctx, e) && ok
+		default:
+			return ok
+		}
+	}
+	return ok
+}
+
+// follow takes a change in the store into memory; false: it could not be read.
+func (m *Manager) follow(ctx context.Context, e store.Event) bool {
 	var err error
 	switch name := strings.TrimPrefix(e.Key, ObjectPrefix); {
 	case e.Kind == store.Reload:
 		err = m.Load(ctx)
-	case strings.HasPrefix(e.Key, domainPrefix):
-		return
+	case strings.HasPrefix(e.Key, DomainPrefix):
 	default:
 		err = m.apply(ctx, name)
 	}
 	if err != nil && ctx.Err() == nil {
-		m.log.WarnContext(ctx, "a change of certificates could not be read; trying again", "error", err)
-		time.AfterFunc(time.Second, m.wake)
+		m.log.WarnContext(ctx, "certificates could not be read; trying again", "error", err)
 	}
+	return err == nil
 }
 
 // start begins the orders that are due, as far as there are places, and answers

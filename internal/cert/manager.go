@@ -59,6 +59,8 @@ type Manager struct {
 	hosts atomic.Pointer[[]Wanted]
 	nudge chan struct{} // something is due, or may be
 
+	reading sync.Mutex // one reading of the store into memory at a time, so that the last is the newest
+
 	mu      sync.Mutex // guards what follows
 	objects map[string]*Object
 	served  map[string]*Served
@@ -79,6 +81,8 @@ func NewManager(o ManagerOptions) *Manager {
 // Load reads all certificates and hands them to the Keeper. It comes before the
 // first handshake. One that can't be read is told of and left out.
 func (m *Manager) Load(ctx context.Context) error {
+	m.reading.Lock()
+	defer m.reading.Unlock()
 	objects, bad, err := m.shelf.all(ctx)
 	if err != nil {
 		return err
@@ -96,7 +100,7 @@ func (m *Manager) Load(ctx context.Context) error {
 	}
 	m.mu.Lock()
 	m.objects, m.served = known, served
-	ix := indexed(maps.Clone(served))
+	ix := indexed(maps.Clone(served), time.Now())
 	m.mu.Unlock()
 	m.opt.Keeper.setIssued(ix)
 	return nil
@@ -140,6 +144,8 @@ func (o *Object) light() *Object {
 
 // apply takes one object from the store into memory.
 func (m *Manager) apply(ctx context.Context, name string) error {
+	m.reading.Lock()
+	defer m.reading.Unlock()
 	o, err := m.shelf.get(ctx, name)
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		return err
@@ -154,13 +160,15 @@ func (m *Manager) apply(ctx context.Context, name string) error {
 	delete(m.objects, name)
 	if err == nil {
 		m.objects[name] = o.light()
+	} else if !m.busy[name].Equal(never) {
+		delete(m.busy, name)
 	}
 	if s != nil {
 		m.served[name] = s
 	}
 	var ix *issued
 	if s != old {
-		ix = indexed(maps.Clone(m.served))
+		ix = indexed(maps.Clone(m.served), time.Now())
 	}
 	m.mu.Unlock()
 	if ix != nil {

@@ -32,6 +32,7 @@ type Object struct {
 	NextTry  time.Time `json:"next_try,omitzero"` // not before
 	Forced   bool      `json:"forced,omitempty"`  // renew now, whatever its age
 
+	ObtainedAt  time.Time `json:"obtained_at,omitzero"` // by our clock; authorities date back
 	IssuedAt    time.Time `json:"issued_at,omitzero"`
 	ExpiresAt   time.Time `json:"expires_at,omitzero"`
 	NextRenewal time.Time `json:"next_renewal,omitzero"`
@@ -92,6 +93,7 @@ const (
 
 const (
 	maxDomains = 100
+	maxName    = 128
 	maxSteps   = 400 // of one order; the first go
 )
 
@@ -195,7 +197,11 @@ func covers(d, name string) bool {
 }
 
 // NameFor is the name of the object that a host gets by itself: proxy- and the
-// hostname with dashes.
+// hostname with dashes, cut where it is too long for a name.
 func NameFor(hostname string) string {
-	return "proxy-" + strings.ReplaceAll(strings.Replace(hostname, "*", "wildcard", 1), ".", "-")
+	name := "proxy-" + strings.ReplaceAll(strings.Replace(hostname, "*", "wildcard", 1), ".", "-")
+	if len(name) > maxName {
+		return name[:maxName-9] + "-" + digest(hostname)[:8]
+	}
+	return name
 }

@@ -2,6 +2,7 @@ package cert
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"slices"
 	"strings"
@@ -103,6 +104,8 @@ func (m *Manager) Upload(ctx context.Context, name, chainPEM, keyPEM, by string)
 	for _, d := range b.leaf.DNSNames {
 		o.Domains = append(o.Domains, normalDomain(d))
 	}
+	slices.Sort(o.Domains)
+	o.Domains = slices.Compact(o.Domains)
 	o.KeyType = keyTypeOf(b.key.Public())
 	o.hold(b)
 	if err := m.shelf.seal(&o, b.key); err != nil {
@@ -115,9 +118,14 @@ func (m *Manager) Upload(ctx context.Context, name, chainPEM, keyPEM, by string)
 	return o, m.apply(ctx, o.Name)
 }
 
-// Renew has a certificate renewed: now with force, else if it is due by the
-// present rules or its last try failed.
+// Renew has a certificate renewed: now with force, else if its last try failed or
+// it is due by now, which the authority is asked about anew.
 func (m *Manager) Renew(ctx context.Context, name string, force, unchecked bool) (Object, error) {
+	if o, err := m.shelf.get(ctx, name); err == nil && !force && o.Source == SourceACME && o.has() && o.Failures == 0 {
+		if _, err := m.askWindow(ctx, o, time.Now()); err != nil {
+			return o, err
+		}
+	}
 	return m.again(ctx, name, func(o *Object) error {
 		if !force && o.Failures == 0 && time.Now().Before(o.due(m.opt.Threshold)) {
 			return fault.New(fault.Invalid, "the certificate %q is due for renewal on %s: force renews it now", o.Name, o.due(m.opt.Threshold).UTC().Format(time.RFC3339))
@@ -152,6 +160,9 @@ func (m *Manager) again(ctx context.Context, name string, with func(*Object) err
 			return err
 		}
 		o.NextTry = time.Time{}
+		if !o.has() {
+			o.Status = Pending
+		}
 		return nil
 	}, m.shelf.put)
 	if err != nil {
@@ -178,17 +189,21 @@ func (m *Manager) Delete(ctx context.Context, name string) error {
 	return m.apply(ctx, name)
 }
 
-// Export is the private key of a certificate in PKCS #8, DER. It is the only way
+// Export is a certificate and its private key in PKCS #8, DER. It is the only way
 // for a key to leave.
-func (m *Manager) Export(ctx context.Context, name string) (key []byte, err error) {
-	o, err := m.shelf.get(ctx, name)
-	if err != nil {
-		return nil, err
+func (m *Manager) Export(ctx context.Context, name string) (o Object, key []byte, err error) {
+	if o, err = m.shelf.get(ctx, name); err != nil {
+		return o, nil, err
 	}
 	if !o.has() {
-		return nil, fault.New(fault.NotFound, "the certificate %q has not been issued yet: there is no key", name)
+		return o, nil, fault.New(fault.NotFound, "the certificate %q has not been issued yet: there is no key", name)
 	}
-	return m.opt.Sealer.Open(m.shelf.place(name), o.Key)
+	b, err := m.shelf.open(&o)
+	if err != nil {
+		return o, nil, err
+	}
+	key, err = x509.MarshalPKCS8PrivateKey(b.key)
+	return o, key, err
 }
 
 // Settled reports whether nothing is under way for o: waiting brings nothing new
@@ -206,14 +221,23 @@ func (o *Object) Settled() bool {
 // Await returns the object when it is newer than the version given or settled,
 // or when ctx ends.
 func (m *Manager) Await(ctx context.Context, name string, version int64) (Object, error) {
-	events := m.opt.Store.Watch(ctx, m.shelf.place(name))
-	for range events {
+	if !objectName.MatchString(name) {
+		return m.shelf.get(ctx, name)
+	}
+	watching, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for range m.opt.Store.Watch(watching, m.shelf.place(name)) {
 		o, err := m.shelf.get(ctx, name)
-		if err != nil || o.Version > version || o.Settled() {
+		if err != nil && ctx.Err() != nil {
+			break
+		}
+		if err != nil || o.Version != version || o.Settled() {
 			return o, err
 		}
 	}
-	return m.shelf.get(context.WithoutCancel(ctx), name)
+	last, end := context.WithTimeout(context.WithoutCancel(ctx), lockWait)
+	defer end()
+	return m.shelf.get(last, name)
 }
 
 // For is the object that a host is served by, or will be; empty: none is kept

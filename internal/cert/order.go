@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 // order gets a certificate for o and puts it in place, or notes why not. The
 // error is the store's alone.
 func (m *Manager) order(ctx context.Context, o Object) error {
+	before := o.Message
 	o, err := m.change(ctx, o.Name, func(o *Object) {
 		o.Status, o.Message, o.Steps = Issuing, "asking the authority", nil
 		if o.has() {
@@ -25,9 +27,10 @@ func (m *Manager) order(ctx context.Context, o Object) error {
 	if err != nil {
 		return err
 	}
+	o.Message = before // for what comes after it to tell
 	progress := m.newProgress(o.Name)
 	chain, key, err := m.obtain(ctx, o, progress.tell)
-	steps := progress.end(ctx)
+	steps := progress.end()
 	switch {
 	case ctx.Err() != nil: // we are ending, or another node has the lock: the next try begins anew
 		return context.Cause(ctx)
@@ -54,7 +57,7 @@ func (m *Manager) succeeded(ctx context.Context, asked Object, steps []Step, b b
 		o.Steps, o.Failures, o.NextTry, o.Forced, o.Window = steps, 0, time.Time{}, false, nil
 		o.Status, o.Message = Active, ""
 		o.hold(&b)
-		o.IssuedBy, o.Trial = o.Directory, o.Staging
+		o.IssuedBy, o.Trial, o.ObtainedAt = o.Directory, o.Staging, time.Now().UTC()
 		o.NextRenewal = o.renewal(m.opt.Threshold)
 		return m.shelf.seal(o, b.key)
 	}, m.shelf.activate)
@@ -89,6 +92,9 @@ func (m *Manager) failed(ctx context.Context, asked Object, steps []Step, cause 
 		}
 		o.NextTry = now.Add(max(wait, asksToWait(cause))).UTC()
 		o.Message = said(cause)
+		if before := asked.Message; fault.Is(cause, fault.TooMany) && before != "" {
+			o.Message += "; before that: " + lastOf(before)
+		}
 		o.Status = Failed
 		if o.has() && now.Before(o.ExpiresAt) {
 			o.Status = Active
@@ -100,6 +106,12 @@ func (m *Manager) failed(ctx context.Context, asked Object, steps []Step, cause 
 	m.log.WarnContext(ctx, "no certificate was obtained", "certificate", o.Name, "domains", o.Domains, "failures", o.Failures, "next_try", o.NextTry, "error", cause)
 	m.note(o.Name, "failed", o.Message, true)
 	return nil
+}
+
+// lastOf is the end of messages that were told one after the other.
+func lastOf(message string) string {
+	parts := strings.Split(message, "; before that: ")
+	return parts[len(parts)-1]
 }
 
 // said is a failure as people read it: without causes that are for the log.
@@ -171,9 +183,15 @@ func (p *progress) write() {
 		case <-p.news:
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		_, err := p.m.change(ctx, p.name, func(o *Object) { o.Steps = p.taken() })
+		_, err := p.m.changeBy(ctx, p.name, func(o *Object) error {
+			if o.Status != Issuing && o.Status != Renewing {
+				return errChanged // it is not this order's any more
+			}
+			o.Steps = p.taken()
+			return nil
+		}, p.m.shelf.put)
 		cancel()
-		if err != nil && !fault.Is(err, fault.NotFound) {
+		if err != nil && !errors.Is(err, errChanged) && !fault.Is(err, fault.NotFound) {
 			p.m.log.Debug("the steps of an order could not be written down", "certificate", p.name, "error", err)
 		}
 		select {
@@ -185,7 +203,7 @@ func (p *progress) write() {
 }
 
 // end stops writing and gives all steps.
-func (p *progress) end(context.Context) []Step {
+func (p *progress) end() []Step {
 	close(p.done)
 	p.ended.Wait()
 	return p.taken()

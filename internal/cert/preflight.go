@@ -42,13 +42,13 @@ const (
 func (p *Preflight) Check(ctx context.Context, directory, challenge string, domains []string) error {
 	ctx, cancel := context.WithTimeout(ctx, preflightPatience)
 	defer cancel()
-	local := loopbackDirectory(directory)
+	from := p.vantage(ctx, directory)
 	found := make([]string, len(domains))
 	group := new(errgroup.Group)
 	group.SetLimit(preflightAtOnce)
 	for i, d := range domains {
 		group.Go(func() error {
-			found[i] = p.look(ctx, d, challenge, directory, local)
+			found[i] = p.look(ctx, d, challenge, directory, from)
 			return nil
 		})
 	}
@@ -66,7 +66,7 @@ func (p *Preflight) Check(ctx context.Context, directory, challenge string, doma
 }
 
 // look says what is wrong with one name; empty: nothing that can be seen.
-func (p *Preflight) look(ctx context.Context, domain, challenge, directory string, local bool) string {
+func (p *Preflight) look(ctx context.Context, domain, challenge, directory string, from vantage) string {
 	name, wild := strings.CutPrefix(domain, "*.")
 	if why := p.forbidden(ctx, name, wild, directory); why != "" {
 		return why
@@ -80,23 +80,22 @@ func (p *Preflight) look(ctx context.Context, domain, challenge, directory strin
 		return fmt.Sprintf("%s does not resolve (%s): make an A or AAAA record that leads to this machine", name, dnsWords(err))
 	case len(addresses) == 0:
 		return name + " has no address: make an A or AAAA record that leads to this machine"
-	case !local && !slices.ContainsFunc(addresses, public):
-		return fmt.Sprintf("%s leads to %s, which no authority on the internet can reach", name, addresses[0])
+	case from == internet && !slices.ContainsFunc(addresses, public):
+		return fmt.Sprintf("%s leads to %s, which no authority on the internet can reach (if the world is told another address, ask without this check)", name, addresses[0])
 	}
 	if challenge == acme.TLSALPN01 {
 		return ""
 	}
-	return p.reach(ctx, name, addresses, local)
+	return p.reach(ctx, name, addresses, from)
 }
 
 // reach asks a name for something that only we can answer.
-func (p *Preflight) reach(ctx context.Context, name string, addresses []netip.Addr, local bool) string {
+func (p *Preflight) reach(ctx context.Context, name string, addresses []netip.Addr, from vantage) string {
 	port := "80"
-	if local {
+	if from == here {
 		port = strconv.Itoa(p.HTTPPort)
 	}
-	path, want, end := p.Answers.Probe()
-	defer end()
+	path, want := p.Answers.Probe(time.Now())
 	var why string
 	for _, a := range addresses {
 		if a.Is6() && !haveIPv6() {
@@ -157,13 +156,33 @@ func (p *Preflight) resolver() *net.Resolver {
 	}}
 }
 
-func loopbackDirectory(directory string) bool {
+// vantage is where an authority looks from.
+type vantage int
+
+const (
+	internet vantage = iota
+	inside           // of a private network
+	here             // on this machine: it looks at the port that we listen on
+)
+
+// vantage tells by an authority's own address where it looks from.
+func (p *Preflight) vantage(ctx context.Context, directory string) vantage {
 	u, err := url.Parse(directory)
 	if err != nil {
-		return false
+		return internet
 	}
-	ip, err := netip.ParseAddr(u.Hostname())
-	return u.Hostname() == "localhost" || (err == nil && ip.IsLoopback())
+	host := u.Hostname()
+	addresses := make([]netip.Addr, 1)
+	if addresses[0], err = netip.ParseAddr(host); err != nil {
+		addresses, _ = p.addresses(ctx, host) // none: it will not answer either
+	}
+	switch {
+	case host == "localhost" || slices.ContainsFunc(addresses, netip.Addr.IsLoopback):
+		return here
+	case len(addresses) > 0 && !slices.ContainsFunc(addresses, public):
+		return inside
+	}
+	return internet
 }
 
 func public(a netip.Addr) bool {

@@ -12,10 +12,11 @@ import (
 )
 
 // Where certificates stand in the store: each under its name, and for each
-// domain the name of the certificate that was last obtained or uploaded for it.
+// domain the name of the certificate that was last obtained or uploaded for it,
+// which is written whenever one is put in place.
 const (
 	ObjectPrefix = "cert:"
-	domainPrefix = "cert:domain:"
+	DomainPrefix = "cert:domain:"
 )
 
 // shelf keeps certificate objects in the store, their keys sealed.
@@ -49,7 +50,7 @@ func (s *shelf) all(ctx context.Context) (objects []Object, bad []error, err err
 			return nil, nil, err
 		}
 		for _, item := range items {
-			if strings.HasPrefix(item.Key, domainPrefix) {
+			if strings.HasPrefix(item.Key, DomainPrefix) {
 				continue
 			}
 			var o Object
@@ -90,7 +91,7 @@ func (s *shelf) activate(ctx context.Context, o *Object) error {
 	}
 	writes := []store.Write{w}
 	for _, d := range o.Domains {
-		writes = append(writes, store.Write{Key: domainPrefix + d, Value: name, If: store.AnyVersion})
+		writes = append(writes, store.Write{Key: DomainPrefix + d, Value: name, If: store.AnyVersion})
 	}
 	versions, err := s.kv.Commit(ctx, writes...)
 	if fault.Is(err, fault.Conflict) {
@@ -112,7 +113,7 @@ func (s *shelf) remove(ctx context.Context, o *Object) error {
 		return err
 	}
 	for _, d := range o.Domains {
-		item, err := s.kv.Get(ctx, domainPrefix+d)
+		item, err := s.kv.Get(ctx, DomainPrefix+d)
 		if fault.Is(err, fault.NotFound) {
 			continue
 		}
@@ -123,7 +124,7 @@ func (s *shelf) remove(ctx context.Context, o *Object) error {
 		if json.Unmarshal(item.Value, &name) != nil || name != o.Name {
 			continue
 		}
-		_, err = s.kv.Commit(ctx, store.Write{Key: domainPrefix + d, Delete: true, If: item.Version})
+		_, err = s.kv.Commit(ctx, store.Write{Key: DomainPrefix + d, Delete: true, If: item.Version})
 		if err != nil && !fault.Is(err, fault.Conflict) { // it points to another one by now
 			return err
 		}

@@ -129,6 +129,9 @@ func (m *Manager) askWindow(ctx context.Context, o Object, now time.Time) (Objec
 		}
 		window.AskAgain = now.Add(time.Hour)
 	}
+	if latest := now.Add(m.opt.CheckEvery); window.AskAgain.After(latest) {
+		window.AskAgain = latest
+	}
 	return m.change(ctx, o.Name, func(o *Object) {
 		o.Window = &window
 		o.NextRenewal = o.renewal(m.opt.Threshold)

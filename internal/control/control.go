@@ -196,7 +196,7 @@ type Deps struct {
 	Names   Names        // nil: there are no services, unix or stdio targets
 	Log     *slog.Logger // nil: discards
 
-	Certificates Certificates       // nil: none are shown
+	Certificates Certificates // nil: none are shown
 	Manager      CertificateManager
 
 	// Loops answers whether a target leads back to a listener of ours; nil: never.

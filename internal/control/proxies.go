@@ -118,13 +118,11 @@ func (c *Control) DeleteProxy(ctx context.Context, in DeleteProxy) (Done, error)
 	}
 	noted(ctx, c.proxies.Key(name), auditView(row.Value), nil)
 	c.deps.Worlds.Await(ctx, c.proxies.Key(name), 0)
-	if in.Certificate {
-		if err := c.dropCertificate(ctx, row.Value); err != nil {
-			return Done{}, err
-		}
-	}
 	// Whoever serves this name next must not inherit its visitors' rights.
-	return Done{true}, c.deps.OAuth.Revoke(ctx, oauth.RevokeProxy, name)
+	if err := c.deps.OAuth.Revoke(ctx, oauth.RevokeProxy, name); err != nil || !in.Certificate {
+		return Done{true}, err
+	}
+	return Done{true}, c.dropCertificate(ctx, row.Value)
 }
 
 // dropCertificate removes the certificate of a host that is gone, unless another

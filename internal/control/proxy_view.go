@@ -146,10 +146,13 @@ func (c *Control) kept(ctx context.Context, p site.Proxy, shown *Certificate) er
 	}
 	name, why := c.deps.Manager.For(cert.Wanted{Name: p.Hostname, Object: p.CertName})
 	shown.Name, shown.Status = name, cert.Pending
-	if name == "" || why != "" {
+	switch {
+	case why != "":
 		if shown.Status = cert.Failed; c.admin(ctx) {
 			shown.Message = why
 		}
+		return nil
+	case name == "": // one is made in a moment
 		return nil
 	}
 	o, err := c.deps.Manager.Object(ctx, name)
