@@ -87,7 +87,7 @@ func (a *app) certStatus() *cobra.Command {
 		args: cobra.ExactArgs(1), complete: a.certificates(),
 		run: func(ctx context.Context, args []string) error {
 			if wait && !a.flags.dryRun {
-				return a.certFollow(ctx, args[0], 0)
+				return a.certWait(ctx, args[0], 0)
 			}
 			return a.call(ctx, "get_certificate_status", control.CertificateStatusOf{Name: args[0], Wait: wait}, render.View{})
 		},

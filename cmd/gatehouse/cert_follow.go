@@ -28,49 +28,55 @@ func (a *app) certWork(ctx context.Context, operation string, argument any, name
 	if err := conn.api.Do(ctx, req, &asked); err != nil {
 		return err
 	}
-	return a.certFollow(ctx, name, asked.Version)
+	return a.certWait(ctx, name, asked.Version)
 }
 
-// certFollow shows the steps of an order as they happen, on stderr, and prints
-// how it ended. A failure is one of this command too.
-func (a *app) certFollow(ctx context.Context, name string, since int64) error {
-	shown := time.Time{}
-	for {
-		conn, req, err := a.prepare("get_certificate_status", control.CertificateStatusOf{Name: name, Wait: true, Since: since})
-		if err != nil {
-			return err
-		}
-		var answer json.RawMessage
-		if err := conn.api.Do(ctx, req, &answer); err != nil {
-			return err
-		}
-		var s control.CertificateStatus
-		if err := json.Unmarshal(answer, &s); err != nil {
-			return err
-		}
-		for _, step := range s.Steps {
-			if step.At.After(shown) {
-				shown = step.At
-				_, _ = fmt.Fprintf(a.err, "%s  %-13s %s\n", step.At.Local().Format(time.TimeOnly), step.Name, render.Clean(strings.TrimSpace(step.Domain+" "+step.Detail)))
-			}
-		}
-		if s.Settled && s.Version > since {
-			return a.certEnded(answer, s)
-		}
-		since = s.Version
-		if s.Settled {
-			return a.certEnded(answer, s)
-		}
+// certWait follows an order and prints how it ended. A failure is one of this
+// command too.
+func (a *app) certWait(ctx context.Context, name string, since int64) error {
+	answer, s, err := a.certFollow(ctx, name, since)
+	if err != nil {
+		return err
 	}
-}
-
-func (a *app) certEnded(answer json.RawMessage, s control.CertificateStatus) error {
-	if s.Message != "" && s.NextTry != nil {
+	if failed := s.Message != "" && s.NextTry != nil; failed {
 		return fault.New(fault.Unavailable, "%s; the next try is at %s", s.Message, s.NextTry.Local().Format(time.DateTime))
 	}
 	return a.print(answer, render.View{Say: func(o render.Object) string {
 		return "the certificate " + o.Text("cert_name") + " is " + o.Text("status") + " until " + o.Text("expires_at")
 	}})
+}
+
+// certFollow shows the steps of an order on stderr as they happen, until nothing
+// is under way any more.
+func (a *app) certFollow(ctx context.Context, name string, since int64) (answer json.RawMessage, s control.CertificateStatus, err error) {
+	shown := time.Time{}
+	for {
+		conn, req, err := a.prepare("get_certificate_status", control.CertificateStatusOf{Name: name, Wait: true, Since: since})
+		if err != nil {
+			return nil, s, err
+		}
+		if err := conn.api.Do(ctx, req, &answer); err != nil {
+			return nil, s, err
+		}
+		s = control.CertificateStatus{}
+		if err := json.Unmarshal(answer, &s); err != nil {
+			return nil, s, err
+		}
+		for _, step := range s.Steps {
+			if step.At.After(shown) {
+				shown = step.At
+				a.certStep(step.At, step.Name, step.Domain+" "+step.Detail)
+			}
+		}
+		if s.Settled {
+			return answer, s, nil
+		}
+		since = s.Version
+	}
+}
+
+func (a *app) certStep(at time.Time, name, text string) {
+	_, _ = fmt.Fprintf(a.err, "%s  %-13s %s\n", at.Local().Format(time.TimeOnly), name, render.Clean(strings.TrimSpace(text)))
 }
 
 // commas splits arguments at their commas.

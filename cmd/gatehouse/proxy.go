@@ -62,10 +62,12 @@ func (a *app) proxyStatus() *cobra.Command {
 
 func (a *app) proxyCreate() *cobra.Command {
 	var f *fields
+	var staging, wait bool
 	c := a.command(verb{
 		use: "create HOST TARGET [flags]", short: "Start serving a host",
 		long: "Serves HOST over HTTPS and HTTP and sends its requests to TARGET: an http, https or h2c URL, or internal:demo.\n" +
-			"Without --auth or one of the --allow flags everyone may in. People named by --allow get the\nscope user of this host, and with --mcp the scope mcp.",
+			"Without --auth or one of the --allow flags everyone may in. People named by --allow get the\nscope user of this host, and with --mcp the scope mcp.\n" +
+			"HTTPS works at once. The steps to a certificate of an authority are shown on a terminal, or with --wait.",
 		example: "  gatehouse proxy create app.example.com http://10.0.0.5:3000 --auth --mode redirect --allow octocat\n" +
 			"  gatehouse proxy create mcp.example.com http://10.0.0.6:8000 --auth --mcp",
 		args: cobra.ExactArgs(2), complete: cobra.NoFileCompletions,
@@ -74,9 +76,22 @@ func (a *app) proxyCreate() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.call(ctx, "create_proxy", control.CreateProxy{Hostname: args[0], Fields: patch}, servedView())
+			if staging {
+				if f.given("cert") {
+					return usage("--staging and --cert exclude each other: --cert names a certificate that is there")
+				}
+				if err := a.stageHost(ctx, args[0]); err != nil {
+					return err
+				}
+			}
+			if err := a.call(ctx, "create_proxy", control.CreateProxy{Hostname: args[0], Fields: patch}, servedView()); err != nil || a.flags.dryRun {
+				return err
+			}
+			return a.followNew(ctx, args[0], wait)
 		},
 	})
+	c.Flags().BoolVar(&staging, "staging", false, "ask the authority for trials, ACME_STAGING_URL, for its certificate")
+	c.Flags().BoolVar(&wait, "wait", false, "show the steps to its certificate and end when it is there; on a terminal they are shown without it")
 	f = fieldsOf[site.Proxy](c.Flags())
 	f.yes("auth", "auth_enabled", "ask for a sign-in or a token")
 	bindProxy(f)
@@ -192,7 +207,7 @@ func (a *app) proxySwitch(word, short string, enabled bool) *cobra.Command {
 }
 
 func (a *app) proxyDelete() *cobra.Command {
-	var force bool
+	var force, certificate bool
 	var ifMatch string
 	c := a.command(verb{
 		use: "delete HOST [flags]", short: "Stop serving a host", example: "  gatehouse proxy delete app.example.com --force",
@@ -201,10 +216,11 @@ func (a *app) proxyDelete() *cobra.Command {
 			if err := a.confirm(ctx, force, "Stop serving "+args[0]+" and forget its settings?"); err != nil {
 				return err
 			}
-			return a.call(ctx, "delete_proxy", control.DeleteProxy{Hostname: args[0], IfMatch: ifMatch}, done(args[0]+" is no longer served"))
+			return a.call(ctx, "delete_proxy", control.DeleteProxy{Hostname: args[0], IfMatch: ifMatch, Certificate: certificate}, done(args[0]+" is no longer served"))
 		},
 	})
 	bindForce(c.Flags(), &force)
 	bindIfMatch(c.Flags(), &ifMatch)
+	c.Flags().BoolVar(&certificate, "delete-certificate", false, "remove its certificate too, if no other host is served with it")
 	return c
 }
