@@ -13,13 +13,9 @@ import (
 // forbidden says that the CAA records of a name (RFC 8659) do not admit the
 // authority; empty where they do, there are none, or none can be read: an
 // authority looks for itself.
-func (p *Preflight) forbidden(ctx context.Context, name string, wild bool, directory string) string {
+func (p *Preflight) forbidden(ctx context.Context, name string, wild bool, ids []string) string {
 	server := p.caaServer()
-	if server == "" {
-		return ""
-	}
-	ids := p.Identities(ctx, directory)
-	if len(ids) == 0 {
+	if server == "" || len(ids) == 0 {
 		return ""
 	}
 	for at := dns.CanonicalName(name); at != "."; {

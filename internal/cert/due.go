@@ -28,24 +28,36 @@ func (o *Object) due(threshold time.Duration) time.Time {
 	case o.Forced:
 		return o.NextTry
 	}
-	return later(later(o.renewal(threshold), o.NextTry), o.ObtainedAt.Add(o.rest()))
+	return later(o.wanted(threshold), o.ObtainedAt.Add(backoff(o.Early)))
 }
 
-// rest is how long a new certificate is left alone, whatever the authority says:
-// one whose windows are always past would be asked without end.
-func (o *Object) rest() time.Duration {
-	return min(time.Hour, o.ExpiresAt.Sub(o.ObtainedAt)/10)
+// wanted is when o is to be renewed as far as the authority, the threshold and
+// the last failure say. An authority whose windows are always past would be asked
+// without end: due lets more and more time pass between renewals that come early
+// one after the other.
+func (o *Object) wanted(threshold time.Duration) time.Time {
+	return later(o.renewal(threshold), o.NextTry)
+}
+
+// early reports whether a renewal now is for the authority's window alone.
+func (o *Object) early(threshold time.Duration, now time.Time) bool {
+	return o.has() && !o.Forced && now.Before(o.byItself(threshold))
+}
+
+// byItself is when a certificate is renewed that no window is known of: so long
+// before its end as the threshold says, or a third of its lifetime where that is
+// shorter.
+func (o *Object) byItself(threshold time.Duration) time.Time {
+	return o.ExpiresAt.Add(-min(threshold, o.ExpiresAt.Sub(o.IssuedAt)/3))
 }
 
 // renewal is when the certificate of o is to be renewed: at a moment of the
-// authority's window where it offers one, else so long before its end as the
-// threshold says, or a third of its lifetime where that is shorter.
+// authority's window where it offers one, else by itself.
 func (o *Object) renewal(threshold time.Duration) time.Time {
 	lifetime := o.ExpiresAt.Sub(o.IssuedAt)
-	own := o.ExpiresAt.Add(-min(threshold, lifetime/3))
 	w := o.Window
 	if w == nil || w.Start.IsZero() || !w.End.After(w.Start) {
-		return own
+		return o.byItself(threshold)
 	}
 	chosen := w.Start.Add(time.Duration(o.fraction() * float64(w.End.Sub(w.Start))))
 	if last := o.ExpiresAt.Add(-lifetime / 10); chosen.After(last) { // a window that makes no sense

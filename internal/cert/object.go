@@ -31,6 +31,7 @@ type Object struct {
 	Failures int       `json:"failures,omitempty"`
 	NextTry  time.Time `json:"next_try,omitzero"` // not before
 	Forced   bool      `json:"forced,omitempty"`  // renew now, whatever its age
+	Early    int       `json:"early,omitempty"`   // renewals in a row that the authority's window alone asked for
 
 	ObtainedAt  time.Time `json:"obtained_at,omitzero"` // by our clock; authorities date back
 	IssuedAt    time.Time `json:"issued_at,omitzero"`

@@ -127,8 +127,8 @@ func (m *Manager) Renew(ctx context.Context, name string, force, unchecked bool)
 		}
 	}
 	return m.again(ctx, name, func(o *Object) error {
-		if !force && o.Failures == 0 && time.Now().Before(o.due(m.opt.Threshold)) {
-			return fault.New(fault.Invalid, "the certificate %q is due for renewal on %s: force renews it now", o.Name, o.due(m.opt.Threshold).UTC().Format(time.RFC3339))
+		if at := o.wanted(m.opt.Threshold); !force && o.has() && o.Failures == 0 && time.Now().Before(at) {
+			return fault.New(fault.Invalid, "the certificate %q is due for renewal on %s: force renews it now", o.Name, at.UTC().Format(time.RFC3339))
 		}
 		o.Forced = o.has()
 		o.Unchecked = unchecked

@@ -54,6 +54,9 @@ func (m *Manager) succeeded(ctx context.Context, asked Object, steps []Step, b b
 		if !slices.Equal(o.Domains, asked.Domains) || o.Directory != asked.Directory || o.KeyType != asked.KeyType {
 			return errChanged
 		}
+		if o.Early++; !asked.early(m.opt.Threshold, time.Now()) {
+			o.Early = 0
+		}
 		o.Steps, o.Failures, o.NextTry, o.Forced, o.Window = steps, 0, time.Time{}, false, nil
 		o.Status, o.Message = Active, ""
 		o.hold(&b)

@@ -36,10 +36,12 @@ type Preflight struct {
 const (
 	preflightPatience = 15 * time.Second
 	preflightAtOnce   = 10
+	identityPatience  = 5 * time.Second
 )
 
 // Check is an error that says which names an authority would refuse, and why.
 func (p *Preflight) Check(ctx context.Context, directory, challenge string, domains []string) error {
+	ids := p.identities(ctx, directory)
 	ctx, cancel := context.WithTimeout(ctx, preflightPatience)
 	defer cancel()
 	from := p.vantage(ctx, directory)
@@ -48,7 +50,7 @@ func (p *Preflight) Check(ctx context.Context, directory, challenge string, doma
 	group.SetLimit(preflightAtOnce)
 	for i, d := range domains {
 		group.Go(func() error {
-			found[i] = p.look(ctx, d, challenge, directory, from)
+			found[i] = p.look(ctx, d, challenge, ids, from)
 			return nil
 		})
 	}
@@ -65,10 +67,21 @@ func (p *Preflight) Check(ctx context.Context, directory, challenge string, doma
 	return fault.New(fault.Unavailable, "the authority was not asked, for it would refuse: %s%s", strings.Join(found, "; "), more)
 }
 
+// identities are the names of the authority in CAA records. One that does not
+// answer soon has none: that it does not will be told when it is asked itself.
+func (p *Preflight) identities(ctx context.Context, directory string) []string {
+	if p.Identities == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, identityPatience)
+	defer cancel()
+	return p.Identities(ctx, directory)
+}
+
 // look says what is wrong with one name; empty: nothing that can be seen.
-func (p *Preflight) look(ctx context.Context, domain, challenge, directory string, from vantage) string {
+func (p *Preflight) look(ctx context.Context, domain, challenge string, ids []string, from vantage) string {
 	name, wild := strings.CutPrefix(domain, "*.")
-	if why := p.forbidden(ctx, name, wild, directory); why != "" {
+	if why := p.forbidden(ctx, name, wild, ids); why != "" {
 		return why
 	}
 	if wild || challenge == acme.DNS01 {

@@ -87,26 +87,6 @@ func New(opt Options) *Client {
 // CanDNS reports whether DNS-01 challenges can be answered here.
 func (c *Client) CanDNS() bool { return c.opt.DNS != nil }
 
-// at is the protocol's client for one directory; they keep nonces.
-func (c *Client) at(directory string) *wire.Client {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if w := c.wires[directory]; w != nil {
-		return w
-	}
-	w := &wire.Client{Directory: directory, HTTPClient: c.http, UserAgent: c.opt.Agent, PollInterval: time.Second, PollTimeout: orderPatience}
-	c.wires[directory] = w
-	return w
-}
-
-// drop forgets what was read of a directory: it may be the cause of answers that
-// make no sense.
-func (c *Client) drop(directory string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.wires, directory)
-}
-
 // Order is what a certificate is asked for with.
 type Order struct {
 	Directory string   // the authority's
@@ -133,8 +113,12 @@ const orderPatience = 10 * time.Minute
 func (c *Client) Obtain(ctx context.Context, o Order, tell func(Step)) ([][]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, orderPatience)
 	defer cancel()
+	at, err := c.at(ctx, o.Directory)
+	if err != nil {
+		return nil, refusalOf(err)
+	}
 	var told sync.Mutex
-	w := &work{Client: c, wire: c.at(o.Directory), order: o, tell: func(s Step) {
+	w := &work{Client: c, wire: at, order: o, tell: func(s Step) {
 		told.Lock()
 		defer told.Unlock()
 		tell(s)

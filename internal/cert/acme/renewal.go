@@ -35,7 +35,11 @@ func (c *Client) Renewal(ctx context.Context, directory string, leaf *x509.Certi
 	}
 	ctx, cancel := context.WithTimeout(ctx, askBounded)
 	defer cancel()
-	info, err := c.at(directory).GetRenewalInfo(ctx, leaf)
+	at, err := c.at(ctx, directory)
+	if err != nil {
+		return w, false, err
+	}
+	info, err := at.GetRenewalInfo(ctx, leaf)
 	if errors.Is(err, wire.ErrUnsupported) {
 		return w, false, nil
 	}
@@ -58,7 +62,11 @@ func (c *Client) Renewal(ctx context.Context, directory string, leaf *x509.Certi
 // Identities are the names by which an authority stands in CAA records (RFC
 // 8659), as its directory tells them; none when it can't be asked.
 func (c *Client) Identities(ctx context.Context, directory string) []string {
-	d, err := c.at(directory).GetDirectory(ctx)
+	at, err := c.at(ctx, directory)
+	if err != nil {
+		return nil
+	}
+	d, err := at.GetDirectory(ctx)
 	if err != nil || d.Meta == nil {
 		return nil
 	}
