@@ -20,6 +20,7 @@ import (
 type bundle struct {
 	chain [][]byte // DER, leaf first
 	leaf  *x509.Certificate
+	above []*x509.Certificate // the chain without the leaf; perhaps unset
 	key   crypto.Signer
 }
 
@@ -33,8 +34,21 @@ const (
 // readChain reads a chain in PEM and checks its order: each certificate is signed
 // by the next.
 func readChain(text string) (chain [][]byte, leaf *x509.Certificate, err error) {
+	chain, certs, err := parseChain(text)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := range certs[1:] {
+		if err := certs[i].CheckSignatureFrom(certs[i+1]); err != nil {
+			return nil, nil, fmt.Errorf("certificate %d was not signed by the one after it: the server's own comes first, then the chain in order", i+1)
+		}
+	}
+	return chain, certs[0], nil
+}
+
+// parseChain reads a chain in PEM, at least one certificate.
+func parseChain(text string) (chain [][]byte, certs []*x509.Certificate, err error) {
 	rest := []byte(text)
-	var certs []*x509.Certificate
 	for {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
@@ -58,12 +72,7 @@ func readChain(text string) (chain [][]byte, leaf *x509.Certificate, err error) 
 	if strings.TrimSpace(string(rest)) != "" {
 		return nil, nil, errors.New("has something behind its last certificate that is no PEM")
 	}
-	for i := range certs[1:] {
-		if err := certs[i].CheckSignatureFrom(certs[i+1]); err != nil {
-			return nil, nil, fmt.Errorf("certificate %d was not signed by the one after it: the server's own comes first, then the chain in order", i+1)
-		}
-	}
-	return chain, certs[0], nil
+	return chain, certs, nil
 }
 
 // readKey reads a private key in PEM.
@@ -117,7 +126,7 @@ func readBundle(chainPEM, keyPEM string, now time.Time) (*bundle, error) {
 	if err := rules.Err(); err != nil {
 		return nil, err
 	}
-	return &bundle{chain, leaf, key}, nil
+	return &bundle{chain: chain, leaf: leaf, key: key}, nil
 }
 
 // checkLeaf checks what a server's own certificate must be.

@@ -18,6 +18,9 @@ func (m *Manager) ensure(ctx context.Context) bool {
 			made = false
 		}
 	}
+	if !made {
+		m.doubt()
+	}
 	return made
 }
 
@@ -50,11 +53,16 @@ func namesFor(hostname string) [2]string {
 	return [2]string{usual, usual[:min(len(usual), maxName-9)] + "-" + digest(hostname)[:8]}
 }
 
-// uncovered are the hosts that need an object of their own.
+// uncovered are the hosts that need an object of their own; none when nothing
+// has changed since it was asked last.
 func (m *Manager) uncovered() []Wanted {
-	hosts := *m.hosts.Load()
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if !m.unsure {
+		return nil
+	}
+	m.unsure = false
+	hosts := *m.hosts.Load()
 	domains := make(map[string]bool, len(m.objects))
 	for _, o := range m.objects {
 		if !o.promising() {

@@ -31,6 +31,7 @@ func (m *Manager) Run(ctx context.Context) error {
 			}
 		case <-m.nudge:
 		case <-timer.C:
+			m.doubt() // certificates end, too
 		}
 		if !read {
 			read = m.follow(ctx, store.Event{Kind: store.Reload})
@@ -81,12 +82,8 @@ func (m *Manager) follow(ctx context.Context, e store.Event) bool {
 // when to look again.
 func (m *Manager) start(ctx context.Context, places chan struct{}, orders *sync.WaitGroup) time.Time {
 	now := time.Now()
-	next := now.Add(m.opt.CheckEvery)
-	for name, at := range m.agenda(now) {
-		if at.After(now) {
-			next = earlier(next, at)
-			continue
-		}
+	due, next := m.agenda(now)
+	for _, name := range due {
 		select {
 		case places <- struct{}{}:
 		default:
@@ -103,11 +100,12 @@ func (m *Manager) start(ctx context.Context, places chan struct{}, orders *sync.
 	return next
 }
 
-// agenda is when each object wants to be worked on, but for those in work.
-func (m *Manager) agenda(now time.Time) map[string]time.Time {
+// agenda is which objects want to be worked on now, but for those in work, and
+// when the next one will.
+func (m *Manager) agenda(now time.Time) (due []string, next time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	when := make(map[string]time.Time, len(m.objects))
+	next = now.Add(m.opt.CheckEvery)
 	for name, o := range m.objects {
 		at := earlier(o.due(m.opt.Threshold), o.ask())
 		if until, busy := m.busy[name]; busy {
@@ -120,9 +118,13 @@ func (m *Manager) agenda(now time.Time) map[string]time.Time {
 				delete(m.busy, name)
 			}
 		}
-		when[name] = at
+		if at.After(now) {
+			next = earlier(next, at)
+		} else {
+			due = append(due, name)
+		}
 	}
-	return when
+	return due, next
 }
 
 // hold keeps the loop from an object until a time; zero: no longer.

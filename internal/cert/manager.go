@@ -2,8 +2,10 @@ package cert
 
 import (
 	"context"
+	"crypto/x509"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,6 +57,7 @@ type Manager struct {
 	opt   ManagerOptions
 	shelf *shelf
 	log   *slog.Logger
+	roots *x509.CertPool // the system's authorities; nil: they can't be read
 
 	hosts atomic.Pointer[[]Wanted]
 	nudge chan struct{} // something is due, or may be
@@ -65,6 +68,7 @@ type Manager struct {
 	objects map[string]*Object
 	served  map[string]*Served
 	busy    map[string]time.Time // being worked on here; or by another node, until then
+	unsure  bool                 // whether all hosts have what they need: it was not looked at since something changed
 }
 
 // NewManager makes a manager. It starts nothing and reads nothing.
@@ -74,6 +78,7 @@ func NewManager(o ManagerOptions) *Manager {
 	}
 	m := &Manager{opt: o, shelf: newShelf(o.Store, o.Sealer), log: o.Log, nudge: make(chan struct{}, 1),
 		objects: map[string]*Object{}, served: map[string]*Served{}, busy: map[string]time.Time{}}
+	m.roots, _ = x509.SystemCertPool() // without them nothing counts as public
 	m.hosts.Store(&[]Wanted{})
 	return m
 }
@@ -99,7 +104,7 @@ func (m *Manager) Load(ctx context.Context) error {
 		known[o.Name] = o.light()
 	}
 	m.mu.Lock()
-	m.objects, m.served = known, served
+	m.objects, m.served, m.unsure = known, served, true
 	ix := indexed(maps.Clone(served), time.Now())
 	m.mu.Unlock()
 	m.opt.Keeper.setIssued(ix)
@@ -128,7 +133,7 @@ func (m *Manager) serve(ctx context.Context, o *Object) *Served {
 		kind = KindUploaded
 	}
 	s := b.served(kind, o.Trial)
-	s.Object, s.Public = o.Name, !o.Trial && b.public(time.Now())
+	s.Object, s.Public = o.Name, !o.Trial && m.roots != nil && b.public(m.roots, time.Now())
 	return s
 }
 
@@ -155,9 +160,12 @@ func (m *Manager) apply(ctx context.Context, name string) error {
 		s = m.serve(ctx, &o)
 	}
 	m.mu.Lock()
-	old := m.served[name]
+	old, before := m.served[name], m.objects[name]
 	delete(m.served, name)
 	delete(m.objects, name)
+	if before == nil || err != nil || before.promising() != o.promising() || !slices.Equal(before.Domains, o.Domains) {
+		m.unsure = true
+	}
 	if err == nil {
 		m.objects[name] = o.light()
 	} else if !m.busy[name].Equal(never) {
@@ -181,7 +189,15 @@ func (m *Manager) apply(ctx context.Context, name string) error {
 // kept for, and that an authority could certify, get one of their own.
 func (m *Manager) Want(hosts []Wanted) {
 	m.hosts.Store(&hosts)
+	m.doubt()
 	m.wake()
+}
+
+// doubt has all hosts looked through again.
+func (m *Manager) doubt() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.unsure = true
 }
 
 func (m *Manager) wake() {

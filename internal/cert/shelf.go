@@ -146,7 +146,7 @@ func (s *shelf) seal(o *Object, key crypto.Signer) error {
 
 // open reads the certificate of an object with its key, ready for handshakes.
 func (s *shelf) open(o *Object) (*bundle, error) {
-	chain, leaf, err := readChain(o.Chain)
+	chain, certs, err := parseChain(o.Chain) // its order was looked at when it came
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "the stored certificate %q can't be used", o.Name)
 	}
@@ -159,8 +159,8 @@ func (s *shelf) open(o *Object) (*bundle, error) {
 		return nil, fault.Wrap(fault.Internal, err, "the stored key of the certificate %q can't be read", o.Name)
 	}
 	key, ok := parsed.(crypto.Signer)
-	if !ok || !sameKey(leaf, key) {
+	if !ok || !sameKey(certs[0], key) {
 		return nil, fault.New(fault.Internal, "the stored key of the certificate %q does not belong to it", o.Name)
 	}
-	return &bundle{chain, leaf, key}, nil
+	return &bundle{chain: chain, leaf: certs[0], above: certs[1:], key: key}, nil
 }

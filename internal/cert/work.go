@@ -162,18 +162,12 @@ func (m *Manager) changeBy(ctx context.Context, name string, with func(*Object) 
 	return Object{}, fault.New(fault.Unavailable, "too many changes at once: try again in a moment")
 }
 
-// public reports whether the system's authorities vouch for b.
-func (b *bundle) public(now time.Time) bool {
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		return false
-	}
+// public reports whether roots, the system's authorities, vouch for b.
+func (b *bundle) public(roots *x509.CertPool, now time.Time) bool {
 	between := x509.NewCertPool()
-	for _, der := range b.chain[1:] {
-		if c, err := x509.ParseCertificate(der); err == nil {
-			between.AddCert(c)
-		}
+	for _, c := range b.above {
+		between.AddCert(c)
 	}
-	_, err = b.leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
+	_, err := b.leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
 	return err == nil
 }
