@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 )
@@ -32,6 +33,11 @@ type pebble struct {
 	DNS       string // host:port
 	dnsManage string // http://…
 	client    *http.Client
+
+	key, config string // files
+	server      string // host:port of the DNS server that validations ask
+	environ     []string
+	end         func()
 }
 
 // pebbleOptions is what a test wants of the authority.
@@ -41,6 +47,7 @@ type pebbleOptions struct {
 	RejectMost bool   // refuse some nonces, as real authorities do now and then
 	EABKey     string // base64url; accounts need an external binding with the key id "kid-1"
 	Blocked    []string
+	Server     string // DNS server that validations ask; empty: the one that the test tells what to answer
 }
 
 const pebbleTools = "install it with scripts/test: it is pinned in tools/go.mod"
@@ -54,6 +61,10 @@ func startPebble(t *testing.T, o pebbleOptions) *pebble {
 	p := &pebble{t: t, Directory: "https://127.0.0.1:" + listen + "/dir", Manage: "https://127.0.0.1:" + manage,
 		CA: filepath.Join(dir, "ca.pem"), DNS: "127.0.0.1:" + dnsPort, dnsManage: "http://127.0.0.1:" + dnsManage}
 	key := filepath.Join(dir, "key.pem")
+	p.key, p.server = key, p.DNS
+	if o.Server != "" {
+		p.server = o.Server
+	}
 	p.client = selfSignedFor(t, p.CA, key)
 	if o.Life == 0 {
 		o.Life = 90 * 24 * 3600
@@ -71,8 +82,8 @@ func startPebble(t *testing.T, o pebbleOptions) *pebble {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(dir, "pebble.json")
-	if err := os.WriteFile(file, text, 0o600); err != nil {
+	p.config = filepath.Join(dir, "pebble.json")
+	if err := os.WriteFile(p.config, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	reject := "PEBBLE_WFE_NONCEREJECT=0"
@@ -81,19 +92,34 @@ func startPebble(t *testing.T, o pebbleOptions) *pebble {
 	}
 	runBeside(t, nil, dns, "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "", "-dnsserver", p.DNS, "-management", "127.0.0.1:"+dnsManage,
 		"-defaultIPv4", "127.0.0.1", "-defaultIPv6", "")
-	runBeside(t, []string{"PEBBLE_VA_NOSLEEP=1", reject, "PEBBLE_AUTHZREUSE=0"}, authority, "-config", file, "-dnsserver", p.DNS, "-strict")
+	p.environ = []string{"PEBBLE_VA_NOSLEEP=1", reject, "PEBBLE_AUTHZREUSE=0"}
+	p.boot(authority)
+	return p
+}
+
+// boot runs the authority itself, whose memory is empty then.
+func (p *pebble) boot(program string) {
+	p.t.Helper()
+	p.end = runBeside(p.t, p.environ, program, "-config", p.config, "-dnsserver", p.server, "-strict")
 	deadline := time.Now().Add(20 * time.Second)
 	for {
 		res, err := p.client.Get(p.Directory)
 		if err == nil {
 			res.Body.Close()
-			return p
+			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("the authority does not answer: %v", err)
+			p.t.Fatalf("the authority does not answer: %v", err)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
+}
+
+// reboot ends the authority and runs it again: it knows nobody any more.
+func (p *pebble) reboot() {
+	p.t.Helper()
+	p.end()
+	p.boot(need(p.t, "pebble", pebbleTools))
 }
 
 // env is what Gatehouse needs to ask this authority.
@@ -101,10 +127,12 @@ func (p *pebble) env() []string {
 	return []string{"ACME_DIRECTORY_URL=" + p.Directory, "ACME_STAGING_URL=" + p.Directory, "ACME_CA_FILE=" + p.CA, "DNS_RESOLVER=" + p.DNS}
 }
 
-// root is the certificate of the authority that signs.
-func (p *pebble) root() *x509.CertPool {
+// root is the certificate that all of this authority's lead to.
+func (p *pebble) root() *x509.CertPool { return p.pool("/roots/0") }
+
+func (p *pebble) pool(path string) *x509.CertPool {
 	p.t.Helper()
-	res, err := p.client.Get(p.Manage + "/roots/0")
+	res, err := p.client.Get(p.Manage + path)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -112,7 +140,7 @@ func (p *pebble) root() *x509.CertPool {
 	text, err := io.ReadAll(res.Body)
 	pool := x509.NewCertPool()
 	if err != nil || !pool.AppendCertsFromPEM(text) {
-		p.t.Fatalf("no root: %v %s", err, text)
+		p.t.Fatalf("no certificate: %v %s", err, text)
 	}
 	return pool
 }
@@ -164,21 +192,6 @@ func selfSignedFor(t *testing.T, certFile, keyFile string) *http.Client {
 	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, DisableKeepAlives: true}}
 }
 
-// freePort is a port that nobody listens on now.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
-}
-
 func number(t *testing.T, port string) int {
 	t.Helper()
 	n, err := strconv.Atoi(port)
@@ -190,7 +203,7 @@ func number(t *testing.T, port string) int {
 
 // runBeside runs a program until the test ends, and shows what it said when the
 // test failed.
-func runBeside(t *testing.T, env []string, program string, args ...string) {
+func runBeside(t *testing.T, env []string, program string, args ...string) (end func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, program, args...)
@@ -201,9 +214,12 @@ func runBeside(t *testing.T, env []string, program string, args ...string) {
 		cancel()
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	end = sync.OnceFunc(func() {
 		cancel()
 		_ = cmd.Wait() // it was killed
+	})
+	t.Cleanup(func() {
+		end()
 		if t.Failed() {
 			text := said.String()
 			if len(text) > 4000 {
@@ -212,6 +228,7 @@ func runBeside(t *testing.T, env []string, program string, args ...string) {
 			t.Logf("%s said:\n%s", filepath.Base(program), text)
 		}
 	})
+	return end
 }
 
 // trusting trusts the certificates that this authority signs, and finds every
