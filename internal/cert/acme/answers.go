@@ -64,20 +64,44 @@ func (a *Answers) Run(ctx context.Context) error {
 		name := strings.TrimPrefix(e.Key, prefixAnswer)
 		switch e.Kind {
 		case store.Changed:
-			r, err := a.look(ctx, name)
-			if err == nil {
-				err = a.remember(name, r)
-			}
-			if err != nil && ctx.Err() == nil && !fault.Is(err, fault.NotFound) {
-				a.log.WarnContext(ctx, "the answer to a challenge can't be read", "error", err)
-			}
+			a.take(ctx, name)
 		case store.Deleted:
 			a.forget(name)
 		case store.Reload:
-			a.forgetAll() // what is asked for is looked up again
+			a.forgetAll()
+			a.takeAll(ctx)
 		}
 	}
 	return nil
+}
+
+// take brings one answer from the store into memory.
+func (a *Answers) take(ctx context.Context, name string) {
+	r, err := a.look(ctx, name)
+	if err == nil {
+		err = a.remember(name, r)
+	}
+	if err != nil && ctx.Err() == nil && !fault.Is(err, fault.NotFound) {
+		a.log.WarnContext(ctx, "the answer to a challenge can't be read", "error", err)
+	}
+}
+
+// takeAll is take for all that there are. What can't be listed now is looked up
+// when it is asked for.
+func (a *Answers) takeAll(ctx context.Context) {
+	for after := ""; ; {
+		items, err := a.kv.List(ctx, prefixAnswer, after, store.MaxPage)
+		if err != nil {
+			return
+		}
+		for _, item := range items {
+			a.take(ctx, strings.TrimPrefix(item.Key, prefixAnswer))
+		}
+		if len(items) < store.MaxPage {
+			return
+		}
+		after = items[len(items)-1].Key
+	}
 }
 
 // present stores an answer before the authority is told to look.
