@@ -85,6 +85,7 @@ func head(t *testing.T, c *http.Client, url string) http.Header {
 func TestProxyCreateShowsTheSteps(t *testing.T) {
 	ca, s := certified(t, pebbleOptions{})
 	_, steps, code := s.cli("--local", "proxy", "create", "live.gatehouse-test.net", mirror(t).URL, "--wait")
+	t.Log("\n" + steps)
 	if code != 0 {
 		t.Fatal(steps)
 	}

@@ -84,6 +84,7 @@ const callerHeader = "Test-Caller"
 var callers = map[string]*principal.Principal{
 	"admin":    {Subject: "local:root", User: "local:root", Scopes: []string{"admin"}, AuthType: principal.Bearer, Resource: "http://localhost/mcp", TokenID: "t1"},
 	"fresh":    {Subject: "local:root", User: "local:root", Scopes: []string{"admin"}, AuthType: principal.Bearer, Resource: "http://localhost/mcp", TokenID: "t2", AuthTime: time.Now()},
+	"stale":    {Subject: "local:root", User: "local:root", Scopes: []string{"admin"}, AuthType: principal.Bearer, Resource: "http://localhost/mcp", TokenID: "t3", AuthTime: time.Now().Add(-11 * time.Minute)},
 	"user":     {Subject: "local:ann", User: "local:ann", Scopes: []string{"user"}, AuthType: principal.Bearer, Resource: "https://auth.localhost/mcp", GrantID: "g1"},
 	"mcp":      {Subject: "local:mia", User: "local:mia", Scopes: []string{"mcp"}, AuthType: principal.Bearer, Resource: "http://localhost/mcp"},
 	"foreign":  {Subject: "local:eve", User: "local:eve", Scopes: []string{"admin"}, AuthType: principal.Bearer, Resource: "https://app.localhost"},

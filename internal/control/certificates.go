@@ -9,7 +9,6 @@ import (
 
 	"gatehouse/internal/cert"
 	"gatehouse/internal/fault"
-	"gatehouse/internal/principal"
 	"gatehouse/internal/site"
 )
 
@@ -290,24 +289,8 @@ func (c *Control) CertificateStatus(ctx context.Context, in CertificateStatusOf)
 	return s, nil
 }
 
-// recentSignIn is how long ago somebody may have signed in to be shown a secret.
-const recentSignIn = 10 * time.Minute
-
-// fresh is nil when the caller has just proved who they are: what shows a secret
-// asks for it, so that a token which lies around does not suffice.
-func (c *Control) fresh(ctx context.Context) error {
-	p := principal.From(ctx)
-	if p != nil && (p.AuthType == principal.Local || c.now().Sub(p.AuthTime) < recentSignIn) {
-		return nil
-	}
-	return fault.New(fault.Denied, "this shows a secret and needs a sign-in of the last %d minutes: sign in again", int(recentSignIn/time.Minute))
-}
-
 // ExportCertificate answers a certificate with its private key.
 func (c *Control) ExportCertificate(ctx context.Context, in CertificateName) (ExportedCertificate, error) {
-	if err := c.fresh(ctx); err != nil {
-		return ExportedCertificate{}, err
-	}
 	o, key, err := c.deps.Manager.Export(ctx, in.Name)
 	if err != nil {
 		return ExportedCertificate{}, err

@@ -90,7 +90,7 @@ func (c *Control) list() []*Operation {
 		op("get_certificate_status", get, "/certificates/{name}/status", User, "How the order for a certificate stands; with wait, as soon as something happens.", c.CertificateStatus),
 		op("renew_certificate", post, "/certificates/{name}/renew", Admin, "Renew a certificate that is due, or with force any.", c.RenewCertificate),
 		op("convert_certificate", post, "/certificates/{name}/convert-to-production", Admin, "Ask the production authority for a certificate that is one for trials.", c.ConvertCertificate),
-		op("export_certificate", post, "/certificates/{name}/export", Admin, "A certificate with its private key; needs a fresh sign-in.", c.ExportCertificate),
+		op("export_certificate", post, "/certificates/{name}/export", Admin, "A certificate with its private key; needs a fresh sign-in.", c.ExportCertificate).answersSecret(),
 
 		op("get_token_info", get, "/tokens/info", User, "Who the caller is.", c.TokenInfo),
 		op("list_tokens", get, "/tokens/", User, "The caller's own grants; for administrators all.", c.ListTokens),
