@@ -104,6 +104,10 @@ func TestACertificateInUseIsNotDeletedByMistake(t *testing.T) {
 	if got := s.must(422, s.ask("admin", "DELETE", "/certificates/shop", "")); !strings.Contains(got.body, "is in use by") {
 		t.Errorf("%s", got.body)
 	}
+	narrow, _ := brought(t, "shop", "other.example.com")
+	if got := s.must(422, s.ask("admin", "POST", "/certificates/upload", narrow)); !strings.Contains(got.body, "is not for shop.example.com, which names") {
+		t.Errorf("%s", got.body)
+	}
 	// A host that goes takes its certificate along only where nobody else has it.
 	s.must(200, s.ask("admin", "DELETE", "/proxies/shop.example.com?delete_certificate=true", ""))
 	s.must(200, s.ask("admin", "GET", "/certificates/shop", ""))

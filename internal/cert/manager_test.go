@@ -173,7 +173,7 @@ func TestUploadsAreKeptSealedAndPointedAt(t *testing.T) {
 		o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
 	c := issue(t, nil, time.Now().Add(-time.Hour), time.Now().Add(aDay), nil, "a.example.com", "*.example.org")
-	o, err := m.Upload(t.Context(), "Shop", c.leaf+c.ca, c.key, "ann")
+	o, err := m.Upload(t.Context(), "Shop", c.leaf+c.ca, c.key, "ann", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +208,7 @@ func TestUploadsAreKeptSealedAndPointedAt(t *testing.T) {
 	}
 
 	next := issue(t, nil, time.Now().Add(-time.Hour), time.Now().Add(2*aDay), nil, "a.example.com")
-	again, err := m.Upload(t.Context(), "other", next.leaf, next.key, "ann")
+	again, err := m.Upload(t.Context(), "other", next.leaf, next.key, "ann", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,7 +284,7 @@ func TestAFailureIsSettledAndARenewalIsNot(t *testing.T) {
 	if _, err := m.Create(t.Context(), Object{Name: "x", Domains: []string{"y.example.com"}}); !fault.Is(err, fault.Exists) {
 		t.Errorf("%v", err)
 	}
-	if _, err := m.Upload(t.Context(), "x", "", "", ""); !fault.Is(err, fault.Invalid) {
+	if _, err := m.Upload(t.Context(), "x", "", "", "", nil); !fault.Is(err, fault.Invalid) {
 		t.Errorf("%v", err)
 	}
 }

@@ -76,8 +76,9 @@ func (m *Manager) put(ctx context.Context, o *Object) error {
 }
 
 // Upload keeps a certificate and key that people bring, under a new name or in
-// place of one that was uploaded before.
-func (m *Manager) Upload(ctx context.Context, name, chainPEM, keyPEM, by string) (Object, error) {
+// place of one that was uploaded before. fits is asked whether it may stand under
+// its name; nil: it may.
+func (m *Manager) Upload(ctx context.Context, name, chainPEM, keyPEM, by string, fits func(Object) error) (Object, error) {
 	o := Object{Name: strings.ToLower(strings.TrimSpace(name)), Source: SourceUpload, Status: Active, CreatedBy: by}
 	var rules fault.Rules
 	o.checkName(&rules)
@@ -106,6 +107,11 @@ func (m *Manager) Upload(ctx context.Context, name, chainPEM, keyPEM, by string)
 	}
 	slices.Sort(o.Domains)
 	o.Domains = slices.Compact(o.Domains)
+	if fits != nil {
+		if err := fits(o); err != nil {
+			return o, err
+		}
+	}
 	o.KeyType = keyTypeOf(b.key.Public())
 	o.hold(b)
 	if err := m.shelf.seal(&o, b.key); err != nil {

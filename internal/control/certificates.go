@@ -17,7 +17,7 @@ type CertificateManager interface {
 	List(ctx context.Context) ([]cert.Object, error)
 	Object(ctx context.Context, name string) (cert.Object, error)
 	Create(ctx context.Context, o cert.Object) (cert.Object, error)
-	Upload(ctx context.Context, name, chainPEM, keyPEM, by string) (cert.Object, error)
+	Upload(ctx context.Context, name, chainPEM, keyPEM, by string, fits func(cert.Object) error) (cert.Object, error)
 	Renew(ctx context.Context, name string, force, unchecked bool) (cert.Object, error)
 	Convert(ctx context.Context, name string) (cert.Object, error)
 	Delete(ctx context.Context, name string) error
@@ -211,12 +211,23 @@ func (c *Control) CreateCertificate(ctx context.Context, in CreateCertificate) (
 
 // UploadCertificate keeps a certificate that people bring.
 func (c *Control) UploadCertificate(ctx context.Context, in UploadCertificate) (CertificateView, error) {
-	o, err := c.deps.Manager.Upload(ctx, in.Name, in.Certificate, in.Key, who(ctx))
+	o, err := c.deps.Manager.Upload(ctx, in.Name, in.Certificate, in.Key, who(ctx), c.fitsHosts)
 	if err != nil {
 		return CertificateView{}, err
 	}
 	noted(ctx, cert.ObjectPrefix+o.Name, nil, c.auditCertificate(o))
 	return c.certificateView(o, true), nil
+}
+
+// fitsHosts is an error when a host names a certificate that does not hold it: its
+// successor must be for those hosts too.
+func (c *Control) fitsHosts(o cert.Object) error {
+	for _, h := range c.world().Hosts() {
+		if p := &h.Proxy; p.CertName == o.Name && !o.Covers(p.Hostname) {
+			return fault.BadField("certificate", "is not for %s, which names %q as its certificate", p.Hostname, o.Name)
+		}
+	}
+	return nil
 }
 
 // RenewCertificate has a certificate renewed.
