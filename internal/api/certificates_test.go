@@ -104,6 +104,9 @@ func TestACertificateInUseIsNotDeletedByMistake(t *testing.T) {
 	if got := s.must(422, s.ask("admin", "DELETE", "/certificates/shop", "")); !strings.Contains(got.body, "is in use by") {
 		t.Errorf("%s", got.body)
 	}
+	if got := s.must(200, s.ask("user", "GET", "/health", "")); got.fields["certificates"] != float64(1) || got.fields["scheduler"] != "not running" {
+		t.Errorf("health: %s", got.body)
+	}
 	narrow, _ := brought(t, "shop", "other.example.com")
 	if got := s.must(422, s.ask("admin", "POST", "/certificates/upload", narrow)); !strings.Contains(got.body, "is not for shop.example.com, which names") {
 		t.Errorf("%s", got.body)

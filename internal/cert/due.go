@@ -12,7 +12,8 @@ import (
 const (
 	backoffFirst = time.Minute
 	backoffMost  = 24 * time.Hour
-	noRenewal    = 24 * time.Hour // how long an authority without renewal information is believed to have none
+	backoffLeast = 5 * time.Second // where the present certificate ends within minutes
+	noRenewal    = 24 * time.Hour  // how long an authority without renewal information is believed to have none
 )
 
 // never is later than anything that is waited for.
@@ -93,6 +94,16 @@ func backoff(failures int) time.Duration {
 		return backoffMost
 	}
 	return min(backoffFirst<<(failures-1), backoffMost)
+}
+
+// patience is how long to wait after the last failure: the back-off, but never so
+// long that a certificate which is still valid ends in between.
+func (o *Object) patience(now time.Time) time.Duration {
+	wait := backoff(o.Failures)
+	if left := o.ExpiresAt.Sub(now); o.has() && left > 0 {
+		wait = min(wait, max(left/10, backoffLeast))
+	}
+	return wait
 }
 
 func later(a, b time.Time) time.Time {

@@ -91,3 +91,24 @@ func TestBackoffGoesFromAMinuteToADay(t *testing.T) {
 		}
 	}
 }
+
+// TestPatienceEndsBeforeAValidCertificateDoes, and does not end at all for one that
+// has ended or never was.
+func TestPatienceEndsBeforeAValidCertificateDoes(t *testing.T) {
+	for _, c := range []struct {
+		left     time.Duration
+		failures int
+		want     time.Duration
+	}{
+		{30 * aDay, 3, 4 * time.Minute}, {30 * aDay, 30, aDay}, {2 * aDay, 30, 288 * time.Minute}, {40 * time.Second, 1, 5 * time.Second},
+		{5 * time.Minute, 9, 30 * time.Second}, {-time.Hour, 9, 256 * time.Minute},
+	} {
+		o := &Object{Chain: "kept", Failures: c.failures, ExpiresAt: noon.Add(c.left)}
+		if got := o.patience(noon); got != c.want {
+			t.Errorf("%v left, %d failures: %v, not %v", c.left, c.failures, got, c.want)
+		}
+	}
+	if got := (&Object{Failures: 9}).patience(noon); got != 256*time.Minute {
+		t.Errorf("without a certificate: %v", got)
+	}
+}

@@ -12,6 +12,8 @@ import (
 // Run obtains and renews what is due, and follows what other nodes change, until
 // ctx ends and every order that it began has ended too.
 func (m *Manager) Run(ctx context.Context) error {
+	m.runs.Store(true)
+	defer m.runs.Store(false)
 	var orders sync.WaitGroup
 	defer orders.Wait()
 	places := make(chan struct{}, m.opt.Workers)

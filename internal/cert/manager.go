@@ -3,6 +3,7 @@ package cert
 import (
 	"context"
 	"crypto/x509"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -61,6 +62,7 @@ type Manager struct {
 
 	hosts atomic.Pointer[[]Wanted]
 	nudge chan struct{} // something is due, or may be
+	runs  atomic.Bool
 
 	reading sync.Mutex // one reading of the store into memory at a time, so that the last is the newest
 
@@ -191,6 +193,26 @@ func (m *Manager) Want(hosts []Wanted) {
 	m.hosts.Store(&hosts)
 	m.doubt()
 	m.wake()
+}
+
+// State is how many certificates are kept and, in words, how their renewal goes:
+// "ok", or what is wrong.
+func (m *Manager) State() (kept int, renewal string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	failing := 0
+	for _, o := range m.objects {
+		if o.Failures > 0 {
+			failing++
+		}
+	}
+	switch {
+	case !m.runs.Load():
+		return len(m.objects), "not running"
+	case failing > 0:
+		return len(m.objects), fmt.Sprintf("%d of the last orders failed", failing)
+	}
+	return len(m.objects), "ok"
 }
 
 // doubt has all hosts looked through again.

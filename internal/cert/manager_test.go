@@ -96,6 +96,7 @@ func TestTwoNodesMakeOneObjectAndPlaceOneOrder(t *testing.T) {
 		o, err := a.Object(t.Context(), "proxy-app-example-com")
 		return err == nil && o.Status == Failed
 	})
+	until(t, "failure in memory", func() bool { _, renewal := a.State(); return renewal != "ok" })
 	a.Want(hosts)
 	b.Want(hosts)
 	until(t, "news on the other node", func() bool {
@@ -104,7 +105,13 @@ func TestTwoNodesMakeOneObjectAndPlaceOneOrder(t *testing.T) {
 		o := b.objects["proxy-app-example-com"]
 		return o != nil && o.Failures > 0
 	})
+	if kept, renewal := a.State(); kept != 1 || renewal != "1 of the last orders failed" {
+		t.Errorf("%d kept: %s", kept, renewal)
+	}
 	stop()
+	if _, renewal := a.State(); renewal != "not running" {
+		t.Errorf("after its end: %s", renewal)
+	}
 	all, err := a.List(t.Context())
 	if err != nil || len(all) != 1 {
 		t.Fatalf("%v %d objects", err, len(all))
@@ -126,10 +133,7 @@ func TestHostsWithOneDashedNameHaveObjectsOfTheirOwn(t *testing.T) {
 	long := strings.Repeat("a.", 100) + "net"
 	running(t, m)
 	m.Want([]Wanted{{Name: "a.b-c.net"}, {Name: "a-b.c.net"}, {Name: long}})
-	until(t, "three objects", func() bool {
-		all, err := m.List(t.Context())
-		return err == nil && len(all) == 3
-	})
+	until(t, "three objects", func() bool { kept, _ := m.State(); return kept == 3 })
 	for _, host := range []string{"a.b-c.net", "a-b.c.net", long} {
 		if name, why := m.For(Wanted{Name: host}); name == "" || why != "" {
 			t.Errorf("%s: %q %q", host, name, why)

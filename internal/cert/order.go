@@ -89,11 +89,7 @@ func (m *Manager) failed(ctx context.Context, asked Object, steps []Step, cause 
 	now := time.Now()
 	o, err := m.change(ctx, asked.Name, func(o *Object) {
 		o.Steps, o.Failures, o.Forced = steps, o.Failures+1, false
-		wait := backoff(o.Failures)
-		if o.has() { // never so long that the present one ends in between
-			wait = min(wait, max(o.ExpiresAt.Sub(now)/10, backoffFirst))
-		}
-		o.NextTry = now.Add(max(wait, asksToWait(cause))).UTC()
+		o.NextTry = now.Add(max(o.patience(now), asksToWait(cause))).UTC()
 		o.Message = said(cause)
 		if before := asked.Message; fault.Is(cause, fault.TooMany) && before != "" {
 			o.Message += "; before that: " + lastOf(before)

@@ -24,6 +24,7 @@ type CertificateManager interface {
 	Export(ctx context.Context, name string) (o cert.Object, key []byte, err error)
 	Await(ctx context.Context, name string, version int64) (cert.Object, error)
 	For(h cert.Wanted) (name, why string)
+	State() (kept int, renewal string)
 }
 
 // CertificateView is a certificate that is kept: its names and how it stands, and

@@ -29,6 +29,9 @@ type HealthDetails struct {
 	Version string  `json:"version"`
 	Uptime  float64 `json:"uptime_seconds"`
 	Proxies int     `json:"proxies" jsonschema:"hosts that this node serves"`
+
+	Certificates int    `json:"certificates" jsonschema:"certificates that are kept"`
+	Scheduler    string `json:"scheduler" jsonschema:"how their renewal goes: ok, or what is wrong"`
 }
 
 // Health answers how this node is. It fails only when the node can't serve.
@@ -40,6 +43,9 @@ func (c *Control) Health(ctx context.Context, _ Nothing) (Health, error) {
 	if v := site.VisitFrom(ctx); c.mayRead(ctx) || (v != nil && v.Direct) {
 		h.HealthDetails = &HealthDetails{Store: storeState, Clock: c.clockState(), Backend: c.deps.Backend, Node: c.deps.Node, Version: c.deps.Release,
 			Uptime: c.now().Sub(c.started).Seconds(), Proxies: c.world().Len()}
+		if c.deps.Manager != nil {
+			h.Certificates, h.Scheduler = c.deps.Manager.State()
+		}
 	}
 	return h, nil
 }
