@@ -64,7 +64,7 @@ func TestShortLivedCertificatesAreRenewedUnderLoad(t *testing.T) {
 	if whole() {
 		life, renewals = 120, 4
 	}
-	ca, s := certified(t, pebbleOptions{Life: life})
+	ca, s := certifiedAlone(t, pebbleOptions{Life: life})
 	const host = "short.gatehouse-test.net"
 	s.local("proxy", "create", host, mirror(t).URL)
 	s.active("proxy-short-gatehouse-test-net")

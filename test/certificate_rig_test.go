@@ -16,8 +16,16 @@ import (
 	"time"
 )
 
-// certified is a running Gatehouse with an authority that reaches it.
+// certified is a running Gatehouse with an authority that reaches it. Its tests
+// mostly wait, for authorities are asked again once a second: they run side by side.
 func certified(t *testing.T, o pebbleOptions, env ...string) (*pebble, *server) {
+	t.Helper()
+	t.Parallel()
+	return certifiedAlone(t, o, env...)
+}
+
+// certifiedAlone is certified for a test that counts on time.
+func certifiedAlone(t *testing.T, o pebbleOptions, env ...string) (*pebble, *server) {
 	t.Helper()
 	plain, secure := freePort(t), freePort(t)
 	o.HTTP, o.TLS = number(t, plain), number(t, secure)
