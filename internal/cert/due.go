@@ -29,13 +29,14 @@ func (o *Object) due(threshold time.Duration) time.Time {
 	case o.Forced:
 		return o.NextTry
 	}
-	return later(o.wanted(threshold), o.ObtainedAt.Add(backoff(o.Early)))
+	spread := earlier(o.ObtainedAt.Add(backoff(o.Early)), o.byItself(threshold))
+	return later(o.wanted(threshold), spread)
 }
 
 // wanted is when o is to be renewed as far as the authority, the threshold and
 // the last failure say. An authority whose windows are always past would be asked
 // without end: due lets more and more time pass between renewals that come early
-// one after the other.
+// one after the other, but never more than the certificate has by itself.
 func (o *Object) wanted(threshold time.Duration) time.Time {
 	return later(o.renewal(threshold), o.NextTry)
 }

@@ -71,6 +71,11 @@ func TestAnAuthorityWhoseWindowsAreAlwaysPastIsNotAskedWithoutEnd(t *testing.T) 
 			t.Errorf("after %d: %v, not %v", early, got, want)
 		}
 	}
+	short := issuedAt(2 * time.Minute) // whose windows are always early
+	short.Window, short.Early = &Window{Start: noon.Add(30 * time.Second), End: noon.Add(40 * time.Second)}, 20
+	if got := short.due(30 * aDay); !got.Equal(noon.Add(80 * time.Second)) {
+		t.Errorf("two minutes, always early: %v", got)
+	}
 	if !o.early(30*aDay, noon) || o.early(30*aDay, noon.Add(70*aDay)) {
 		t.Error("early is not what comes before its own time")
 	}
