@@ -62,7 +62,8 @@ func (o *Object) renewal(threshold time.Duration) time.Time {
 		return o.byItself(threshold)
 	}
 	chosen := w.Start.Add(time.Duration(o.fraction() * float64(w.End.Sub(w.Start))))
-	if last := o.ExpiresAt.Add(-lifetime / 10); chosen.After(last) { // a window that makes no sense
+	// A window that ends too late makes no sense: an order takes its time, and may fail.
+	if last := o.ExpiresAt.Add(-max(lifetime/10, min(lifetime/3, time.Hour))); chosen.After(last) {
 		return last
 	}
 	return chosen

@@ -39,6 +39,11 @@ func TestRenewalIsDueAtTheThresholdOrAThirdOrTheAuthoritysWindow(t *testing.T) {
 			t.Errorf("%s: %v, not %v", c.what, got, c.want)
 		}
 	}
+	minutes := issuedAt(2 * time.Minute)
+	minutes.Window = &Window{Start: noon.Add(119 * time.Second), End: noon.Add(120 * time.Second)}
+	if got := minutes.due(30 * aDay); !got.Equal(noon.Add(80 * time.Second)) {
+		t.Errorf("a window in the last second of two minutes: %v", got)
+	}
 	o := issuedAt(90 * aDay)
 	o.Window = &Window{Start: noon.Add(10 * aDay), End: noon.Add(12 * aDay)}
 	first := o.due(30 * aDay)
