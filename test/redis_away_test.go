@@ -37,7 +37,7 @@ func newOutage(t *testing.T) *outage {
 	o.admins[0].do("POST", "/proxies/app.localhost/auth", `{"auth_enabled":true}`, http.StatusOK)
 	o.app = last.url("app.localhost", "/")
 	o.client = last.register(t, "app.localhost", "http://127.0.0.1:9/back")
-	o.client.c.Transport.(*http.Transport).DisableKeepAlives = true
+	turning(o.client.c)
 	var got answer
 	if got, o.tokens = o.client.exchange(o.client.code(p, nil), nil); got.StatusCode != http.StatusOK {
 		t.Fatalf("no token: %d %s", got.StatusCode, got.Body)

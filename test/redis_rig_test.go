@@ -51,15 +51,23 @@ func startCluster(t *testing.T, n int, env ...string) *cluster {
 // visitor is a person whose every request is a connection of its own, and so
 // reaches another node than the one before.
 func (c *cluster) visitor(p *person) *person {
-	p.c.Transport.(*http.Transport).DisableKeepAlives = true
+	turning(p.c)
 	return p
+}
+
+// turning makes each request of a client a connection of its own. Its transport
+// may be in use already: it gets another.
+func turning(c *http.Client) {
+	t := c.Transport.(*http.Transport).Clone()
+	t.DisableKeepAlives = true
+	c.Transport = t
 }
 
 // client is one that reaches the node at address alone.
 func (c *cluster) client(address string) *http.Client {
 	h := c.nodes[0].trusting()
+	turning(h)
 	t := h.Transport.(*http.Transport)
-	t.DisableKeepAlives = true
 	t.DialContext = func(ctx context.Context, network, asked string) (net.Conn, error) {
 		_, port, err := net.SplitHostPort(asked)
 		if err != nil {

@@ -83,7 +83,7 @@ func scatteredSteps(t *testing.T, c *cluster, p *person, onA, onB *api) {
 		t.Fatalf("a browser that is sent to sign in: %d %s", page.StatusCode, page.Body)
 	}
 	client := onA.s.register(t, "app.localhost", "http://127.0.0.1:9/back")
-	client.c.Transport.(*http.Transport).DisableKeepAlives = true
+	turning(client.c)
 	got, first := client.exchange(client.code(p, nil), nil)
 	if got.StatusCode != http.StatusOK {
 		t.Fatalf("code for token: %d %s", got.StatusCode, got.Body)
