@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -29,7 +28,7 @@ func (a *app) clientCreate() *cobra.Command {
 			}
 			in.Name = args[0]
 			if keys != "" {
-				text, err := os.ReadFile(keys)
+				text, err := a.readFile(keys)
 				if err != nil {
 					return usageError{err}
 				}

@@ -15,6 +15,7 @@ import (
 	"gatehouse/internal/edge"
 	"gatehouse/internal/fetch"
 	"gatehouse/internal/journal"
+	"gatehouse/internal/mcpserver"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/signin"
 	"gatehouse/internal/site"
@@ -111,13 +112,20 @@ func ourAddress(ip netip.Addr) bool {
 	})
 }
 
+func (n *node) mcpOptions() mcpserver.Options {
+	return mcpserver.Options{
+		Control: n.control, Scopes: n.oauth.Scopes, Command: (&inside{api: n.doors.api, operations: n.control.Operations()}).run,
+		Release: release().Version, Logger: n.component("mcp"),
+	}
+}
+
 func (n *node) edgeOptions() edge.Options {
 	listen, limits := n.cfg.Listen, n.cfg.Limits
 	return edge.Options{
 		Gate: n.oauth, Certificates: n.certs.keeper, Recorder: n.journal, Logger: n.component("edge"),
 		Locals: map[string]http.Handler{
 			site.InternalAPI: n.doors.api, site.InternalOAuth: n.oauth, site.InternalPages: n.pages, site.InternalDemo: demo.New(),
-			site.InternalACME: n.certs.answers,
+			site.InternalACME: n.certs.answers, site.InternalMCP: n.mcp,
 		},
 		TokenInClear:   n.oauth.SeenInClear,
 		Vouched:        n.certs.keeper.Vouched,

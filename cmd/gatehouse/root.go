@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"strings"
 	"time"
 
@@ -21,6 +22,8 @@ type app struct {
 	flags    globals
 	began    bool // a command's own code runs: what fails now is no misuse of the command line
 	serving  bool // the command is the server
+
+	inside http.RoundTripper // the command runs in the server: the API that it asks; nil: it is a program of its own
 }
 
 // globals are the flags of all commands that talk to a Gatehouse.

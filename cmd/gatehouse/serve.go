@@ -14,6 +14,7 @@ import (
 	"gatehouse/internal/control"
 	"gatehouse/internal/edge"
 	"gatehouse/internal/journal"
+	"gatehouse/internal/mcpserver"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/roster"
 	"gatehouse/internal/signin"
@@ -42,6 +43,7 @@ type node struct {
 	control *control.Control
 	edge    *edge.Edge
 	doors   *doors
+	mcp     *mcpserver.Server
 }
 
 // serve runs the whole system until ctx ends. With protect it first makes sure
@@ -109,6 +111,7 @@ func (n *node) build() (err error) {
 	if n.doors, err = n.newDoors(); err != nil {
 		return err
 	}
+	n.mcp = mcpserver.New(n.mcpOptions())
 	n.edge = edge.New(n.edgeOptions())
 	n.listeners.handTo(n.edge)
 	return nil
@@ -138,7 +141,7 @@ func (n *node) prepare(ctx context.Context) error {
 // parts run it makes sure of the host to protect, and tells where everything is.
 func (n *node) run(ctx context.Context, protect *protectArgs) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, part := range []func(context.Context) error{n.roster.Run, n.certs.Run, n.oauth.Run, n.edge.Run, n.doors.Run, n.control.Run} {
+	for _, part := range []func(context.Context) error{n.roster.Run, n.certs.Run, n.oauth.Run, n.edge.Run, n.doors.Run, n.control.Run, n.mcp.Run} {
 		group.Go(func() error { return part(ctx) })
 	}
 	group.Go(func() error {

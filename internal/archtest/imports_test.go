@@ -38,6 +38,7 @@ var allowed = map[string][]string{
 	"internal/edge":                     {"internal/fault", "internal/principal", "internal/page", "internal/site", "internal/journal"},
 	"internal/control":                  {"internal/fault", "internal/principal", "internal/site", "internal/store", "internal/journal", "internal/oauth", "internal/signin", "internal/cert", "internal/roster"},
 	"internal/api":                      {"internal/fault", "internal/principal", "internal/site", "internal/journal", "internal/control", "internal/api/localauth"},
+	"internal/mcpserver":                {"internal/fault", "internal/principal", "internal/site", "internal/control"},
 	"internal/api/localauth":            {"internal/fault"},
 	"internal/api/listenfile":           {"internal/fault"},
 	"internal/api/client":               {"internal/fault", "internal/control", "internal/api/localauth", "internal/api/listenfile"},

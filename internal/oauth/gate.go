@@ -66,6 +66,20 @@ func (s *Server) Still(v *site.Visit) bool {
 	return s.stillPermitted(host, &set, p)
 }
 
+// Scopes are those of v's principal that the lists give it at v's host now; none
+// where it is no longer let in.
+func (s *Server) Scopes(v *site.Visit) []string {
+	host, p := s.opt.World().Find(v.Name), v.Verdict.Principal
+	if host == nil || p == nil || !s.Still(v) {
+		return nil
+	}
+	if p.AuthType == principal.Local {
+		return p.Scopes
+	}
+	set := settingsFor(v, host, v.Route)
+	return s.granted(host, set.own, identityOf(p), p.Scopes)
+}
+
 // stillOpen reports whether a request without a principal may go on.
 func stillOpen(host *site.Host, route *site.Route, path site.Path, set *settings) bool {
 	return isPublic(host, route, path) || !set.on || set.excluded != "" || set.passes()
