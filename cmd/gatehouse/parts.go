@@ -114,7 +114,8 @@ func ourAddress(ip netip.Addr) bool {
 
 func (n *node) mcpOptions() mcpserver.Options {
 	return mcpserver.Options{
-		Control: n.control, Scopes: n.oauth.Scopes, Command: (&inside{api: n.doors.api, operations: n.control.Operations()}).run,
+		Control: n.control, Scopes: n.oauth.Scopes, Grantable: n.oauth.Grantable,
+		Command: (&inside{api: n.doors.api, operations: n.control.Operations()}).run,
 		Release: release().Version, Logger: n.component("mcp"),
 	}
 }

@@ -41,7 +41,22 @@ func outputSchema(t reflect.Type) *jsonschema.Schema {
 	if s.Type == "" && len(s.Types) == 0 {
 		s.Type = "object"
 	}
+	mapsMayBeNull(s)
 	return s
+}
+
+// mapsMayBeNull says of maps what the package says of slices: one that was never
+// set is null.
+func mapsMayBeNull(s *jsonschema.Schema) {
+	if s.Items != nil {
+		mapsMayBeNull(s.Items)
+	}
+	for _, property := range s.Properties {
+		mapsMayBeNull(property)
+		if property.Type == "object" && len(property.Properties) == 0 {
+			nullable(property)
+		}
+	}
 }
 
 // merge adds the fields of a stored object that a caller may set.

@@ -39,7 +39,7 @@ type CreateUser struct {
 	Name     string   `json:"name" required:"true" jsonschema:"the account: a-z, 0-9, dot, underscore and hyphen"`
 	Password string   `json:"password" required:"true" jsonschema:"its password; write-only"`
 	Scopes   []string `json:"scopes,omitempty" jsonschema:"what it may do with Gatehouse itself: admin, user, mcp"`
-	Email    string   `json:"email,omitempty"`
+	Email    string   `json:"email,omitempty" jsonschema:"e-mail address, or empty"`
 }
 
 // UpdateUser is the argument of update_user.
@@ -47,7 +47,7 @@ type UpdateUser struct {
 	Name     string    `json:"name" required:"true" jsonschema:"the account"`
 	Password string    `json:"password,omitempty" jsonschema:"a new password; ends all sessions and grants of the account"`
 	Scopes   *[]string `json:"scopes,omitempty" jsonschema:"what it may do with Gatehouse itself: admin, user, mcp"`
-	Email    *string   `json:"email,omitempty"`
+	Email    *string   `json:"email,omitempty" jsonschema:"e-mail address; empty: none"`
 }
 
 // ListUsers answers the local accounts.

@@ -13,24 +13,24 @@ import (
 // Query says which entries are wanted. All that is given must hold. The JSON
 // names are those of the API's query parameters.
 type Query struct {
-	Q       string    `json:"q,omitempty"`     // field:value terms and free text
-	Hours   float64   `json:"hours,omitempty"` // the last so many hours; not with Since
-	Since   time.Time `json:"since,omitzero"`  // from then on
-	Until   time.Time `json:"until,omitzero"`  // up to then, itself not
-	Proxy   string    `json:"proxy,omitempty"` // hostname
-	IP      string    `json:"ip,omitempty"`    // the client's address
-	User    string    `json:"user,omitempty"`
-	Client  string    `json:"client,omitempty"` // OAuth client
-	Status  string    `json:"status,omitempty"` // "404" or "4xx"
-	Method  string    `json:"method,omitempty"`
-	Path    string    `json:"path,omitempty"` // exact, "/api/*" for what begins so, "/users/:id" for a pattern
-	Kind    Kind      `json:"kind,omitempty"`
-	Session string    `json:"session,omitempty"`
-	RouteID string    `json:"route_id,omitempty"`
-	Errors  bool      `json:"errors,omitempty"`  // those that Failed
-	SlowMS  float64   `json:"slow_ms,omitempty"` // those that took longer, milliseconds
-	Limit   int       `json:"limit,omitempty"`   // entries in the answer; 100, at most 1000
-	Cursor  string    `json:"cursor,omitempty"`  // from the page before
+	Q       string    `json:"q,omitempty" jsonschema:"field:value terms and free text"`
+	Hours   float64   `json:"hours,omitempty" jsonschema:"the last so many hours; not with since"`
+	Since   time.Time `json:"since,omitzero" jsonschema:"from then on"`
+	Until   time.Time `json:"until,omitzero" jsonschema:"up to then, itself not"`
+	Proxy   string    `json:"proxy,omitempty" jsonschema:"hostname"`
+	IP      string    `json:"ip,omitempty" jsonschema:"the client's address"`
+	User    string    `json:"user,omitempty" jsonschema:"who asked, as lists name them"`
+	Client  string    `json:"client,omitempty" jsonschema:"OAuth client"`
+	Status  string    `json:"status,omitempty" jsonschema:"404 or 4xx"`
+	Method  string    `json:"method,omitempty" jsonschema:"HTTP method"`
+	Path    string    `json:"path,omitempty" jsonschema:"exact; /api/* for what begins so; /users/:id for a pattern"`
+	Kind    Kind      `json:"kind,omitempty" jsonschema:"request, oauth, mcp, audit or system"`
+	Session string    `json:"session,omitempty" jsonschema:"id of a browser's session"`
+	RouteID string    `json:"route_id,omitempty" jsonschema:"the route that matched"`
+	Errors  bool      `json:"errors,omitempty" jsonschema:"only what failed"`
+	SlowMS  float64   `json:"slow_ms,omitempty" jsonschema:"only what took longer, in milliseconds"`
+	Limit   int       `json:"limit,omitempty" jsonschema:"entries in the answer; 100, at most 1000"`
+	Cursor  string    `json:"cursor,omitempty" jsonschema:"from the page before"`
 }
 
 // Bounds and defaults of a Query.

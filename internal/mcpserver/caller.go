@@ -2,8 +2,11 @@ package mcpserver
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"strings"
 
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"gatehouse/internal/control"
@@ -51,6 +54,20 @@ func identify(next mcp.MethodHandler) mcp.MethodHandler {
 				ctx = c.in(ctx)
 			}
 		}
+		return next(ctx, method, req)
+	}
+}
+
+// survive keeps a defect in one call from ending the process: the SDK runs handlers
+// in goroutines of its own, where net/http catches nothing.
+func (s *Server) survive(next mcp.MethodHandler) mcp.MethodHandler {
+	return func(ctx context.Context, method string, req mcp.Request) (result mcp.Result, err error) {
+		defer func() {
+			if cause := recover(); cause != nil {
+				s.log.ErrorContext(ctx, "a call panicked", "method", method, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+				result, err = nil, &jsonrpc.Error{Code: jsonrpc.CodeInternalError, Message: "something went wrong here; the log has the cause"}
+			}
+		}()
 		return next(ctx, method, req)
 	}
 }

@@ -44,15 +44,15 @@ func (s *Server) command() *tool {
 		},
 		handle: func(ctx context.Context, req *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 			if err := s.opt.Control.Allow(ctx, control.Admin); err != nil {
-				return s.failed(ctx, "run_command", err), nil
+				return s.failed(ctx, req, err), nil
 			}
 			var in commandLine
 			if err := control.Decode(arguments(req), &in); err != nil {
-				return s.failed(ctx, "run_command", err), nil
+				return s.failed(ctx, req, err), nil
 			}
 			words, err := in.words()
 			if err != nil {
-				return s.failed(ctx, "run_command", err), nil
+				return s.failed(ctx, req, err), nil
 			}
 			out := s.opt.Command(ctx, words)
 			result := answered(out)

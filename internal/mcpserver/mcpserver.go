@@ -12,6 +12,8 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
@@ -39,6 +41,10 @@ type Options struct {
 	// Scopes are what a visit's principal may use at its host now; the tools of
 	// open streams follow it.
 	Scopes func(*site.Visit) []string
+
+	// Grantable reports whether a visit's principal would be given a scope, had its
+	// client asked for it.
+	Grantable func(v *site.Visit, scope string) bool
 
 	// Command runs a Gatehouse command line with the rights of the caller in ctx;
 	// nil: there is no tool for that.
@@ -92,6 +98,7 @@ func (s *Server) newServer(sessionID string) *mcp.Server {
 		GetSessionID: func() string { return sessionID },
 		Capabilities: &mcp.ServerCapabilities{
 			Tools: &mcp.ToolCapabilities{ListChanged: true}, Resources: &mcp.ResourceCapabilities{ListChanged: true}, Prompts: &mcp.PromptCapabilities{},
+			Logging: &mcp.LoggingCapabilities{}, // what failed, for clients that set a level
 		},
 		SetCacheable: func(_ context.Context, _ mcp.Request, c *mcp.Cacheable) { c.CacheScope = "private" },
 	})
@@ -100,13 +107,14 @@ func (s *Server) newServer(sessionID string) *mcp.Server {
 	}
 	s.addResources(server)
 	addPrompts(server)
-	server.AddReceivingMiddleware(identify, s.filter) // the first is outermost
+	server.AddReceivingMiddleware(s.survive, identify, s.filter) // the first is outermost
 	return server
 }
 
 const instructions = "Gatehouse puts HTTPS and sign-in in front of web servers and MCP servers. A proxy is a hostname that it serves; " +
 	"its settings say where requests go and who is let in. Look before you change: list_proxies, get_proxy, get_logs, explain_proxy. " +
-	"The tools listed are those that your scopes allow: user reads, admin changes."
+	"The tools listed are those that your scopes allow: user reads, admin changes. Where the person may change things and their client did not ask for that yet, " +
+	"calling create_proxy, update_proxy or run_command all the same has the client ask for admin; the list then grows."
 
 type serverKey struct{}
 
@@ -149,11 +157,33 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	if s.stepUp(r.Context(), w, c, m) {
+		return
+	}
 	if m.stateless {
 		s.serveStateless(w, r, c, m)
 		return
 	}
 	s.serveStateful(w, r, c, m)
+}
+
+// stepUp answers a call whose person may do what their client did not ask for yet:
+// 403 with all scopes that are needed, upon which clients ask the person (RFC 6750;
+// MCP, Scope Challenge Handling). Whoever would not be given the scope gets the
+// tool's own refusal instead, and is not asked again and again.
+func (s *Server) stepUp(ctx context.Context, w http.ResponseWriter, c *caller, m message) bool {
+	t := s.byName[m.tool]
+	if m.method != "tools/call" || t == nil || s.levelOf(ctx).has(t.scope) || c.principal.Has(string(t.scope)) || !s.opt.Grantable(c.visit, string(t.scope)) {
+		return false
+	}
+	if t.operation != nil {
+		_ = t.operation.Authorize(ctx) // writes the refusal down
+	}
+	scopes := strings.Join(append(slices.Clone(c.principal.Scopes), string(t.scope)), " ")
+	w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_scope", error_description="this needs the scope `+string(t.scope)+
+		`", resource_metadata="`+c.visit.Origin+"/.well-known/oauth-protected-resource"+strings.TrimSuffix(c.visit.Host.Proxy.ResourceEndpoint, "/")+`", scope="`+scopes+`"`)
+	refuse(w, m.id, fault.New(fault.Denied, "this needs the scope %s: sign in again and allow it", t.scope))
+	return true
 }
 
 // serveStateless serves a request of 2026-07-28. A subscription gets a server of
@@ -162,13 +192,12 @@ func (s *Server) serveStateless(w http.ResponseWriter, r *http.Request, c *calle
 	server := s.shared
 	if m.method == "subscriptions/listen" {
 		server = s.newServer("")
-		e := &session{id: newID(), owner: c.owner(), subject: c.principal.Subject, server: server, level: s.levelOf(r.Context()), subscription: true}
+		e := &session{id: newID(), owner: c.owner(), subject: c.principal.Subject, server: server, level: s.levelOf(r.Context()), caller: c, subscription: true}
 		if err := s.sessions.add(e, time.Now()); err != nil {
 			refuse(w, m.id, err)
 			return
 		}
 		defer s.sessions.remove(e)
-		e.follow(c)
 	}
 	s.stateless.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), serverKey{}, server)))
 }

@@ -20,6 +20,7 @@ const sessionless = "2026-07-28"
 // message is what must be known of a body before the SDK reads it.
 type message struct {
 	method    string
+	tool      string // of a call
 	id        json.RawMessage
 	stateless bool // of a version without sessions, by its header or its own word
 }
@@ -47,13 +48,14 @@ func recognise(version string, body []byte) message {
 		ID     json.RawMessage `json:"id"`
 		Method string          `json:"method"`
 		Params struct {
+			Name string `json:"name"`
 			Meta struct {
 				Version string `json:"io.modelcontextprotocol/protocolVersion"`
 			} `json:"_meta"`
 		} `json:"params"`
 	}
 	_ = json.Unmarshal(body, &m) // what could be read of it counts
-	return message{method: m.Method, id: m.ID, stateless: version >= sessionless || m.Params.Meta.Version != ""}
+	return message{method: m.Method, tool: m.Params.Name, id: m.ID, stateless: version >= sessionless || m.Params.Meta.Version != ""}
 }
 
 // refuse answers a message with err, as HTTP and JSON-RPC say it.

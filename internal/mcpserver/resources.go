@@ -89,7 +89,8 @@ func (s *Server) reader(r *resource) mcp.ResourceHandler {
 
 // unreadable is err as JSON-RPC says it; what it says is public.
 func (s *Server) unreadable(ctx context.Context, uri string, err error) error {
-	p := problemOf(ctx, err)
+	p := fault.ProblemOf(err)
+	p.RequestID = requestID(ctx)
 	switch fault.KindOf(err) {
 	case fault.NotFound:
 		return mcp.ResourceNotFoundError(uri)

@@ -118,7 +118,7 @@ func newSystem(t *testing.T) *system {
 			t.Fatal(err)
 		}
 	}
-	s.server = New(Options{Control: s.control, Scopes: s.scopes, Command: s.command, Release: "test"})
+	s.server = New(Options{Control: s.control, Scopes: s.scopes, Grantable: s.grantable, Command: s.command, Release: "test"})
 	var running sync.WaitGroup
 	for _, run := range []func(context.Context) error{worlds.Run, auth.Run, entries.Run, certs.Run, s.server.Run} {
 		running.Go(func() { _ = run(ctx) })
@@ -144,10 +144,18 @@ func (s *system) scopes(v *site.Visit) []string {
 	return v.Verdict.Principal.Scopes
 }
 
+// grantable: root may be given admin, whatever their client asked for.
+func (s *system) grantable(v *site.Visit, _ string) bool {
+	return v.Verdict.Principal.User == "local:root"
+}
+
 func (s *system) command(ctx context.Context, args []string) CommandResult {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lines = append(s.lines, args)
+	if args[0] == "panic" {
+		panic("a defect")
+	}
 	return CommandResult{Output: principal.From(ctx).User}
 }
 

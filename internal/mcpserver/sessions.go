@@ -29,9 +29,6 @@ type session struct {
 	last   time.Time
 }
 
-// follow notes before anybody else can see e whose rights its stream has.
-func (e *session) follow(c *caller) { e.caller = c }
-
 // end ends the session; handlers under way may take a moment.
 func (e *session) end(ends *sync.WaitGroup) {
 	for open := range e.server.Sessions() {

@@ -15,10 +15,11 @@ import (
 
 // tool is one thing that a caller can be offered.
 type tool struct {
-	scope  control.Scope
-	shown  *mcp.Tool // as tools/list has it
-	plain  *mcp.Tool // as the SDK's servers know it, which read no arguments
-	handle mcp.ToolHandler
+	scope     control.Scope
+	operation *control.Operation // nil: it is none
+	shown     *mcp.Tool          // as tools/list has it
+	plain     *mcp.Tool          // as the SDK's servers know it, which read no arguments
+	handle    mcp.ToolHandler
 }
 
 // IsTool reports whether an operation is a tool: all are but those that answer a
@@ -26,7 +27,7 @@ type tool struct {
 func IsTool(o *control.Operation) bool { return !o.Secret }
 
 func (s *Server) allTools() ([]*tool, map[string]*tool) {
-	all := []*tool{echo()}
+	all := []*tool{s.echo()}
 	for _, o := range s.opt.Control.Operations() {
 		if IsTool(o) {
 			all = append(all, s.operation(o))
@@ -49,14 +50,14 @@ var anyObject = json.RawMessage(`{"type":"object"}`)
 
 func (s *Server) operation(o *control.Operation) *tool {
 	return &tool{
-		scope: o.Scope,
+		scope: o.Scope, operation: o,
 		shown: &mcp.Tool{
 			Name: o.Name, Description: describe(o), InputSchema: object(o.Input), OutputSchema: object(o.Output), Annotations: annotations(o),
 		},
 		handle: func(ctx context.Context, req *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 			out, err := o.Call(ctx, arguments(req))
 			if err != nil {
-				return s.failed(ctx, o.Name, err), nil
+				return s.failed(ctx, req, err), nil
 			}
 			return answered(out), nil
 		},
@@ -106,12 +107,17 @@ func answered(out any) *mcp.CallToolResult {
 }
 
 // failed is err as a tool's error, which the model reads: the public sentence, the
-// fields that broke a rule, and the scope that would help.
-func (s *Server) failed(ctx context.Context, name string, err error) *mcp.CallToolResult {
-	p := problemOf(ctx, err)
+// fields that broke a rule, and the scope that would help. Clients that asked for
+// log messages get it as one.
+func (s *Server) failed(ctx context.Context, req *mcp.CallToolRequest, err error) *mcp.CallToolResult {
+	p := fault.ProblemOf(err)
+	p.RequestID = requestID(ctx)
+	var severity mcp.LoggingLevel = "warning"
 	if p.Status >= http.StatusInternalServerError {
-		s.log.ErrorContext(ctx, "a tool failed", "tool", name, "error", err)
+		severity = "error"
+		s.log.ErrorContext(ctx, "a tool failed", "tool", req.Params.Name, "error", err)
 	}
+	_ = req.Session.Log(ctx, &mcp.LoggingMessageParams{Level: severity, Logger: req.Params.Name, Data: p}) // the client is gone: nobody is left to tell
 	return &mcp.CallToolResult{IsError: true, StructuredContent: p, Content: []mcp.Content{&mcp.TextContent{Text: p.Detail}}}
 }
 
@@ -155,7 +161,7 @@ type said struct {
 }
 
 // echo needs nothing but to be let in, so that a client can try its connection.
-func echo() *tool {
+func (s *Server) echo() *tool {
 	closed, destructive := false, false
 	schema := schemaFor[said]()
 	return &tool{
@@ -167,7 +173,7 @@ func echo() *tool {
 		handle: func(ctx context.Context, req *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 			var in said
 			if err := control.Decode(arguments(req), &in); err != nil {
-				return toolError(ctx, err), nil
+				return s.failed(ctx, req, err), nil
 			}
 			return answered(in), nil
 		},
@@ -181,15 +187,4 @@ func schemaFor[T any]() *jsonschema.Schema {
 		panic("mcpserver: " + err.Error())
 	}
 	return schema
-}
-
-func toolError(ctx context.Context, err error) *mcp.CallToolResult {
-	p := problemOf(ctx, err)
-	return &mcp.CallToolResult{IsError: true, StructuredContent: p, Content: []mcp.Content{&mcp.TextContent{Text: p.Detail}}}
-}
-
-func problemOf(ctx context.Context, err error) fault.Problem {
-	p := fault.ProblemOf(err)
-	p.RequestID = requestID(ctx)
-	return p
 }

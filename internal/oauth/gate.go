@@ -80,6 +80,17 @@ func (s *Server) Scopes(v *site.Visit) []string {
 	return s.granted(host, set.own, identityOf(p), p.Scopes)
 }
 
+// Grantable reports whether the lists would give v's principal a scope at v's host,
+// had it asked for it.
+func (s *Server) Grantable(v *site.Visit, scope string) bool {
+	host, p := s.opt.World().Find(v.Name), v.Verdict.Principal
+	if host == nil || p == nil || p.AuthType == principal.Local {
+		return false
+	}
+	set := settingsFor(v, host, v.Route)
+	return len(s.granted(host, set.own, identityOf(p), []string{scope})) > 0
+}
+
 // stillOpen reports whether a request without a principal may go on.
 func stillOpen(host *site.Host, route *site.Route, path site.Path, set *settings) bool {
 	return isPublic(host, route, path) || !set.on || set.excluded != "" || set.passes()

@@ -16,8 +16,8 @@ type Route struct {
 	Methods        []string   `json:"methods" jsonschema:"methods that match; empty: all"`
 	Scope          string     `json:"scope" jsonschema:"global, or proxy: only the proxies in proxy_hostnames"`
 	ProxyHostnames []string   `json:"proxy_hostnames" jsonschema:"hosts of a route with scope proxy"`
-	Enabled        bool       `json:"enabled"`
-	Description    string     `json:"description"`
+	Enabled        bool       `json:"enabled" jsonschema:"false: the route is not tried"`
+	Description    string     `json:"description" jsonschema:"what it is for"`
 	StripPrefix    bool       `json:"strip_prefix" jsonschema:"cut the matched prefix off the path for the target"`
 	RewritePath    string     `json:"rewrite_path" jsonschema:"the path that the target gets instead"`
 	Auth           *RouteAuth `json:"auth_config" jsonschema:"access settings for this path"`
