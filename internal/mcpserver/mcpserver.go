@@ -98,7 +98,7 @@ func (s *Server) newServer(sessionID string) *mcp.Server {
 		GetSessionID: func() string { return sessionID },
 		Capabilities: &mcp.ServerCapabilities{
 			Tools: &mcp.ToolCapabilities{ListChanged: true}, Resources: &mcp.ResourceCapabilities{ListChanged: true}, Prompts: &mcp.PromptCapabilities{},
-			Logging: &mcp.LoggingCapabilities{}, // what failed, for clients that set a level
+			Logging: &mcp.LoggingCapabilities{}, //nolint:staticcheck // deprecated, and part of the older versions: clients that set a level are told what failed
 		},
 		SetCacheable: func(_ context.Context, _ mcp.Request, c *mcp.Cacheable) { c.CacheScope = "private" },
 	})

@@ -38,12 +38,12 @@ func read(w http.ResponseWriter, r *http.Request) (message, error) {
 		return message{}, fault.Wrap(fault.Malformed, err, "the message could not be read")
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	return recognise(r.Header.Get("Mcp-Protocol-Version"), body), nil
+	return recognize(r.Header.Get("Mcp-Protocol-Version"), body), nil
 }
 
-// recognise finds which of the two handlers a message is for. What it can't read
+// recognize finds which of the two handlers a message is for. What it can't read
 // is left to the handlers, which refuse it.
-func recognise(version string, body []byte) message {
+func recognize(version string, body []byte) message {
 	var m struct {
 		ID     json.RawMessage `json:"id"`
 		Method string          `json:"method"`

@@ -224,11 +224,11 @@ func TestEventsAreBounded(t *testing.T) {
 	}
 }
 
-func FuzzRecognise(f *testing.F) {
+func FuzzRecognize(f *testing.F) {
 	f.Add("2025-11-25", []byte(initialize))
 	f.Add("", []byte(modern("tools/list", "")))
 	f.Fuzz(func(t *testing.T, version string, body []byte) {
-		m := recognise(version, body)
+		m := recognize(version, body)
 		if version >= sessionless && !m.stateless {
 			t.Error("a version without sessions is taken for one with them")
 		}

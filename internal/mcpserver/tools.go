@@ -112,12 +112,12 @@ func answered(out any) *mcp.CallToolResult {
 func (s *Server) failed(ctx context.Context, req *mcp.CallToolRequest, err error) *mcp.CallToolResult {
 	p := fault.ProblemOf(err)
 	p.RequestID = requestID(ctx)
-	var severity mcp.LoggingLevel = "warning"
+	var severity mcp.LoggingLevel = "warning" //nolint:staticcheck // see newServer
 	if p.Status >= http.StatusInternalServerError {
 		severity = "error"
 		s.log.ErrorContext(ctx, "a tool failed", "tool", req.Params.Name, "error", err)
 	}
-	_ = req.Session.Log(ctx, &mcp.LoggingMessageParams{Level: severity, Logger: req.Params.Name, Data: p}) // the client is gone: nobody is left to tell
+	_ = req.Session.Log(ctx, &mcp.LoggingMessageParams{Level: severity, Logger: req.Params.Name, Data: p}) //nolint:staticcheck // see newServer; when the client is gone nobody is left to tell
 	return &mcp.CallToolResult{IsError: true, StructuredContent: p, Content: []mcp.Content{&mcp.TextContent{Text: p.Detail}}}
 }
 

@@ -90,7 +90,7 @@ func TestToolsDoWhatOperationsDo(t *testing.T) {
 			t.Error(text(got))
 		}
 		_, err = c.ReadResource(t.Context(), &mcp.ReadResourceParams{URI: "gatehouse://proxies/app.localhost"})
-		if wire, ok := errors.AsType[*jsonrpc.Error](err); !ok || wire.Code != mcp.CodeResourceNotFound {
+		if wire, ok := errors.AsType[*jsonrpc.Error](err); !ok || wire.Code != jsonrpc.CodeInvalidParams {
 			t.Errorf("a resource that is gone: %v", err)
 		}
 	})
