@@ -41,6 +41,10 @@ var refusedInside = map[string]string{
 	"gatehouse log follow":     "it is a stream without an end: use log search",
 }
 
+// nounsInside are the nouns whose commands ask the API. A noun that is not here,
+// such as store, which opens the store itself, runs on the machine alone.
+var nounsInside = []string{"proxy", "route", "oauth", "resource", "log", "system"}
+
 // refusedFlags are about where and as whom a program on a person's machine asks.
 var refusedFlags = []string{"local", "url", "token", "profile", "debug"}
 
@@ -76,7 +80,7 @@ func insideOnly(cmd *cobra.Command) error {
 	for top.HasParent() && top.Parent().HasParent() {
 		top = top.Parent()
 	}
-	if top.GroupID != "client" {
+	if !contains(nounsInside, top.Name()) {
 		return usage("%s can't be run here: only commands that ask a running Gatehouse for one operation can", cmd.CommandPath())
 	}
 	if reason, refused := refusedInside[cmd.CommandPath()]; refused {
