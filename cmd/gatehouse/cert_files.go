@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -22,7 +21,7 @@ func (a *app) certUpload() *cobra.Command {
 	c := a.command(verb{
 		use: "upload NAME --certificate FILE --key FILE", short: "Keep a certificate of one's own, with its key",
 		long:    "Keeps the certificate chain and private key of two PEM files. A certificate that was uploaded before under that name is replaced.",
-		example: "  gatehouse cert upload shop --certificate /dev/null --key /dev/null",
+		example: "  gatehouse cert upload shop --certificate chain.pem --key key.pem",
 		args:    cobra.ExactArgs(1), complete: a.certificates(),
 		run: func(ctx context.Context, args []string) error {
 			in := control.UploadCertificate{Name: args[0]}
@@ -30,7 +29,7 @@ func (a *app) certUpload() *cobra.Command {
 				into       *string
 				flag, path string
 			}{{&in.Certificate, "certificate", chain}, {&in.Key, "key", key}} {
-				text, err := readPEM(file.flag, file.path)
+				text, err := a.readPEM(file.flag, file.path)
 				if err != nil {
 					return err
 				}
@@ -46,16 +45,11 @@ func (a *app) certUpload() *cobra.Command {
 	return c
 }
 
-func readPEM(flag, path string) (string, error) {
+func (a *app) readPEM(flag, path string) (string, error) {
 	if path == "" {
 		return "", usage("name the file with --%s FILE", flag)
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return "", usage("--%s %s can't be read: %v", flag, path, err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxPEM+1))
+	text, err := a.readFile(path)
 	if err != nil {
 		return "", usage("--%s %s can't be read: %v", flag, path, err)
 	}
@@ -112,17 +106,9 @@ func (a *app) writePEM(answer json.RawMessage, name, to string) error {
 		_, err := io.WriteString(a.out, c.Certificate+c.Key)
 		return err
 	}
-	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
+	if err := a.writeFile(to, c.Certificate+c.Key); err != nil {
 		return usage("--output %s can't be written: %v", to, err)
 	}
-	if _, err := io.WriteString(f, c.Certificate+c.Key); err != nil {
-		f.Close()
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(a.err, "written to %s\n", render.Clean(to))
+	_, err := fmt.Fprintf(a.err, "written to %s\n", render.Clean(to))
 	return err
 }

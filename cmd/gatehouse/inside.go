@@ -43,7 +43,7 @@ var refusedInside = map[string]string{
 
 // nounsInside are the nouns whose commands ask the API. A noun that is not here,
 // such as store, which opens the store itself, runs on the machine alone.
-var nounsInside = []string{"proxy", "route", "oauth", "resource", "log", "system"}
+var nounsInside = []string{"proxy", "route", "cert", "oauth", "resource", "log", "system"}
 
 // refusedFlags are about where and as whom a program on a person's machine asks.
 var refusedFlags = []string{"local", "url", "token", "profile", "debug"}
@@ -88,7 +88,10 @@ func insideOnly(cmd *cobra.Command) error {
 	}
 	var wrong error
 	cmd.Flags().Visit(func(f *pflag.Flag) {
-		if contains(refusedFlags, f.Name) {
+		switch {
+		case f.Name == "wait":
+			wrong = usage("--wait can't be used here: leave it out, and ask again how it stands")
+		case contains(refusedFlags, f.Name):
 			wrong = usage("--%s can't be used here: a command runs in this Gatehouse, with the rights of who calls", f.Name)
 		}
 	})
@@ -101,6 +104,19 @@ func (a *app) readFile(name string) ([]byte, error) {
 		return nil, usage("files can't be read here")
 	}
 	return os.ReadFile(name)
+}
+
+// writeFile makes a file that only this account can read. It must not exist.
+func (a *app) writeFile(name, text string) error {
+	if a.inside != nil {
+		return usage("files can't be written here")
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(f, text)
+	return errors.Join(err, f.Close())
 }
 
 // once lets through the requests of one operation, one after the other: the pages

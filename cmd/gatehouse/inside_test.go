@@ -18,7 +18,7 @@ func newInside() (*inside, *[]string) {
 	return &inside{operations: control.Declared(), api: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		*asked = append(*asked, r.Method+" "+r.URL.Path)
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]any{"items": []any{}, "logs": []any{}, "cursor": "", "steps": []any{}})
+		_ = json.NewEncoder(w).Encode(map[string]any{"items": []any{}, "logs": []any{}, "cursor": "", "steps": []any{}, "certificate": "PEM"})
 	})}, asked
 }
 
@@ -93,7 +93,7 @@ func TestInsideNothingOfTheMachineIsReached(t *testing.T) {
 // TestClientFilesReadNoFiles: a command that reads a file by itself would read the
 // server's when it runs inside.
 func TestClientFilesReadNoFiles(t *testing.T) {
-	server := map[string]bool{"inside.go": true, "ca.go": true, "configcmd.go": true, "serve.go": true, "servercmd.go": true, "listeners.go": true, "announce.go": true, "parts.go": true, "storage.go": true}
+	server := map[string]bool{"inside.go": true, "ca.go": true, "configcmd.go": true, "serve.go": true, "servercmd.go": true, "listeners.go": true, "announce.go": true, "parts.go": true, "storage.go": true, "certificates.go": true}
 	files, err := filepath.Glob("*.go")
 	if err != nil || len(files) < 20 {
 		t.Fatalf("%v, %d files", err, len(files))

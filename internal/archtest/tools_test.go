@@ -9,7 +9,8 @@ import (
 
 // noTools are operations that MCP does not offer, each with the reason.
 var noTools = map[string]string{
-	"create_client": "its answer holds a secret, which no conversation should",
+	"create_client":      "its answer holds a secret, which no conversation should",
+	"export_certificate": "its answer holds a private key, which no conversation should",
 }
 
 func TestEveryOperationIsAToolOrSaysWhyNot(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"gatehouse/internal/cert"
+	"gatehouse/internal/cert/acme"
 	"gatehouse/internal/control"
 	"gatehouse/internal/journal"
 	"gatehouse/internal/oauth"
@@ -110,7 +111,10 @@ func newSystem(t *testing.T) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.control = control.New(control.Deps{Store: kv, Sealer: sealer, Worlds: worlds, Origins: origins, Journal: s.journal, Levels: levels,
+	manager := cert.NewManager(cert.ManagerOptions{Store: kv, Sealer: sealer, Keeper: certs, Log: log, KeyType: cert.ECDSAP256,
+		ACME:      acme.New(acme.Options{KV: kv, Sealer: sealer, Answers: acme.NewAnswers(kv, sealer, log)}),
+		Directory: "https://127.0.0.1:1/dir", Staging: "https://127.0.0.1:1/staging"}) // nobody is asked: it does not run
+	s.control = control.New(control.Deps{Store: kv, Manager: manager, Sealer: sealer, Worlds: worlds, Origins: origins, Journal: s.journal, Levels: levels,
 		OAuth: auth, Hasher: quickHasher{}, Certificates: certs, Log: log, Node: "one", Release: "test"})
 	ctx, cancel := context.WithCancel(t.Context())
 	for _, load := range []func(context.Context) error{certs.Load, s.control.EnsureBuiltIns, worlds.Load, auth.Load} {
