@@ -9,6 +9,7 @@ import (
 // TestKillForgetsNoSignIn kills the program after each answer of a sign-in: what
 // was answered counts afterwards, and what was used up stays used up.
 func TestKillForgetsNoSignIn(t *testing.T) {
+	t.Parallel()
 	s := start(t, []string{"OAUTH_USER_USERS=local:alice"}, "protect", "app.localhost", mirror(t).URL)
 	p := s.person()
 	p.becomeAdmin()

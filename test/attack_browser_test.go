@@ -17,6 +17,7 @@ import (
 // scripts try to read and to answer the consent of an application and the question
 // of a device. Both are still open when they are done.
 func TestBackendsScriptCannotAnswerForItsVisitor(t *testing.T) {
+	t.Parallel()
 	for _, base := range []string{"localhost", "corp.test"} {
 		t.Run(base, func(t *testing.T) { hostileBackend(t, base) })
 	}

@@ -23,6 +23,7 @@ import (
 // and as somebody who got hold of a client's codes and tokens. At its end
 // nothing of what was secret stands in the process log or in the data folder.
 func TestOAuthClientsAndTheirTokens(t *testing.T) {
+	t.Parallel()
 	backend := newTap(t)
 	s := start(t, []string{"RATE_LIMITS=off", "LOG_LEVEL=TRACE"}, "protect", "app.localhost", backend.url)
 	s.local("proxy", "create", "other.localhost", backend.url, "--auth")

@@ -10,6 +10,7 @@ import (
 // TestNobodyBorrowsAnAddress: a trusted proxy in front names its clients, who are
 // never this machine, whatever address they or it claim; others name nobody.
 func TestNobodyBorrowsAnAddress(t *testing.T) {
+	t.Parallel()
 	backend := newTap(t)
 	s := start(t, []string{"RATE_LIMITS=off", "TRUSTED_PROXIES=127.0.0.1/32", "BASE_DOMAIN=corp.test"}, "protect", "app.corp.test", backend.url)
 	s.signed(t, "POST", "/proxies/", `{"proxy_hostname":"open.localhost","target_url":"`+backend.url+`"}`)
@@ -60,6 +61,7 @@ func TestNobodyBorrowsAnAddress(t *testing.T) {
 // TestStrangersProxyHeaderIsAnError: who is not trusted is not heard, and a token
 // that was shown in clear is lost.
 func TestStrangersProxyHeaderIsAnError(t *testing.T) {
+	t.Parallel()
 	backend := newTap(t)
 	s := start(t, []string{"RATE_LIMITS=off", "BASE_DOMAIN=corp.test"}, "protect", "app.corp.test", backend.url)
 	for name, text := range map[string]string{

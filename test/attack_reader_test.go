@@ -9,6 +9,7 @@ import (
 // TestReaderSeesNothingOfOthers: whoever may read (user) sees names and status,
 // and neither configuration, header values, nor what others did.
 func TestReaderSeesNothingOfOthers(t *testing.T) {
+	t.Parallel()
 	backend := ticking(t)
 	s := start(t, []string{"RATE_LIMITS=off", "OAUTH_USER_USERS=local:bob"}, "protect", "app.localhost", backend.URL)
 	alice := s.stranger()

@@ -23,6 +23,7 @@ const bobPassword = "another horse, another battery"
 // TestRightsOverGatehouse attacks as a signed-in user, as a page of another
 // site, as another account of this machine and as a client of the API.
 func TestRightsOverGatehouse(t *testing.T) {
+	t.Parallel()
 	backend := newTap(t)
 	s := start(t, []string{"RATE_LIMITS=off"}, "protect", "app.localhost", backend.url)
 	for _, c := range []struct {

@@ -15,6 +15,7 @@ import (
 
 // TestInterimAnswersCarryNoCookiesOfOurs: a backend's 1xx is cut like its final answer.
 func TestInterimAnswersCarryNoCookiesOfOurs(t *testing.T) {
+	t.Parallel()
 	backend := newTap(t)
 	s := start(t, nil, "serve")
 	s.local("proxy", "create", "open.localhost", backend.url)
@@ -81,6 +82,7 @@ func TestStreamsEndWithTheRightBehindThem(t *testing.T) {
 // takes the port of a Gatehouse that is not running just now, and waits for the
 // administrator's command line.
 func TestCommandLineShowsItsTokenToGatehouseAlone(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil, "serve")
 	p := s.stranger()
 	p.becomeAdmin()
@@ -117,6 +119,7 @@ func TestCommandLineShowsItsTokenToGatehouseAlone(t *testing.T) {
 // two programs could cut at different places (a proxy that asks /verify stands in
 // front of it and keeps connections alive).
 func TestDirectDoorIsAsStrict(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil, "serve")
 	for name, text := range map[string]string{
 		"CL.TE":    "POST /token HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",

@@ -21,6 +21,7 @@ import (
 // on, to a program on this computer, and to an app by a scheme of its own. The
 // sign-in stands before the first of them.
 func TestConsentReachesEveryKindOfCallback(t *testing.T) {
+	t.Parallel()
 	var site string
 	landing := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/onward" {
@@ -82,6 +83,7 @@ func TestConsentReachesEveryKindOfCallback(t *testing.T) {
 // TestPagesForPeopleRefuseFrames: no page that asks something of somebody shows
 // inside another's, where its buttons could be covered (RFC 9700, section 4.16).
 func TestPagesForPeopleRefuseFrames(t *testing.T) {
+	t.Parallel()
 	var home, handle string
 	hostile := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")

@@ -54,6 +54,7 @@ func (s *server) refused(words string, args ...string) {
 // TestACertificateOfOnesOwn is uploaded, served, replaced, exported, and not
 // deleted by mistake.
 func TestACertificateOfOnesOwn(t *testing.T) {
+	t.Parallel()
 	s := start(t, []string{"ACME_DIRECTORY_URL=https://127.0.0.1:1/dir"}, "serve")
 	chain, key := ownCertificate(t, "shop.example.com", "*.shop.example.com")
 	other, otherKey := ownCertificate(t, "other.example.com")
@@ -110,6 +111,7 @@ func TestACertificateOfOnesOwn(t *testing.T) {
 // TestTrialsBecomeReal: a certificate of an authority for trials is obtained anew
 // from the real one, serves until then, and goes with its host when that is said.
 func TestTrialsBecomeReal(t *testing.T) {
+	t.Parallel()
 	plain, secure := freePort(t), freePort(t)
 	o := pebbleOptions{HTTP: number(t, plain), TLS: number(t, secure)}
 	trial, real := startPebble(t, o), startPebble(t, o)

@@ -110,6 +110,7 @@ func TestNamesAreProvedOnTheTLSPort(t *testing.T) {
 
 // TestChallengesAreAnsweredOnEveryName and go to no backend, whoever asks.
 func TestChallengesAreAnsweredOnEveryName(t *testing.T) {
+	t.Parallel()
 	backend := mirror(t)
 	s := start(t, nil, "serve")
 	s.local("proxy", "create", "app.localhost", backend.URL)

@@ -16,6 +16,7 @@ import (
 // it. The second node answers the authority, for orders of the first too, and both
 // serve what it gives, with session tickets that either opens.
 func TestTwoNodesAskForTheSameNameAtOnce(t *testing.T) {
+	t.Parallel()
 	redis := startCluster(t, 2)
 	// The authority reaches the second node alone; the nodes' own looks at where a name leads turn from node to node.
 	ca := startPebble(t, pebbleOptions{HTTP: number(t, toNode(t, 1, redis.balancer.plain)), TLS: number(t, toNode(t, 1, redis.balancer.secure))})

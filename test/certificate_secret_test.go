@@ -77,6 +77,7 @@ func TestKeysAreNowhereInClear(t *testing.T) {
 // TestHSTSWhereTheWorldTrusts: browsers are told to stay with HTTPS where they
 // trust the certificate, about this name alone, and over HTTPS alone.
 func TestHSTSWhereTheWorldTrusts(t *testing.T) {
+	t.Parallel()
 	plain, secure := freePort(t), freePort(t)
 	ca := startPebble(t, pebbleOptions{HTTP: number(t, plain), TLS: number(t, secure)})
 	res, err := ca.client.Get(ca.Manage + "/roots/0")

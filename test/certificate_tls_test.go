@@ -25,6 +25,7 @@ func openssl(t *testing.T, s *server, host string, flags ...string) string {
 // TestNoOldTLS: nothing under TLS 1.2, and of 1.2 nothing with CBC or without
 // forward secrecy, to clients that would take it.
 func TestNoOldTLS(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil, "serve")
 	s.local("proxy", "create", "tls.localhost", mirror(t).URL)
 	const old = "ALL:@SECLEVEL=0"

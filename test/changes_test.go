@@ -55,6 +55,7 @@ func ticking(t *testing.T) *httptest.Server {
 // while another proxy is under load: 200 requests a second, 50 event streams
 // and 50 WebSockets, not one of which may fail or be cut.
 func TestChangesCutNothing(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil, "serve")
 	api := s.admin()
 	backend := ticking(t)

@@ -105,6 +105,7 @@ func (s *server) urlClient(t *testing.T, host, id, redirect string) *oauthClient
 // is by the address of its metadata document. It gets in; the person reads that
 // address; and once the document is gone its last good copy stands in.
 func TestAClientNeedsNoRegistration(t *testing.T) {
+	t.Parallel()
 	const redirect = "http://127.0.0.1:7777/callback"
 	web := newPublisher(t)
 	id := web.publish(t, "/oauth/client.json", map[string]any{"client_name": "Published", "redirect_uris": []string{"http://127.0.0.1/callback"},
@@ -165,6 +166,7 @@ func TestAClientNeedsNoRegistration(t *testing.T) {
 // TestAPublishedClientProvesItselfByItsKey: private_key_jwt of a client known by
 // its URL, its keys fetched from where the document says.
 func TestAPublishedClientProvesItselfByItsKey(t *testing.T) {
+	t.Parallel()
 	web := newPublisher(t)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -209,6 +211,7 @@ func TestAPublishedClientProvesItselfByItsKey(t *testing.T) {
 // TestStrangersCanNotMakeUsAskOurOwnNetwork: whatever a client_id or jwks_uri
 // says, and whatever DNS answers, a server on loopback is never asked.
 func TestStrangersCanNotMakeUsAskOurOwnNetwork(t *testing.T) {
+	t.Parallel()
 	inside, dns := newPublisher(t), dnstest.Start(t)
 	s := start(t, []string{"RATE_LIMITS=off", "DNS_RESOLVER=" + dns.Address, inside.trust(t)}, "protect", "app.localhost", "internal:demo")
 	port := inside.port()
@@ -264,6 +267,7 @@ func TestStrangersCanNotMakeUsAskOurOwnNetwork(t *testing.T) {
 // TestDocumentsThatAreNone: what comes back is read within bounds or not at all,
 // and nothing else that it names is asked.
 func TestDocumentsThatAreNone(t *testing.T) {
+	t.Parallel()
 	web, elsewhere := newPublisher(t), newPublisher(t)
 	s := start(t, []string{"CIMD_ALLOW_LOOPBACK=true", "RATE_LIMITS=off", "OAUTH_ALLOWED_CLIENT_DOMAINS=localhost", web.trust(t)}, "protect", "app.localhost", "internal:demo")
 	c := s.urlClient(t, "app.localhost", "", "https://client.test/cb")

@@ -17,6 +17,7 @@ import (
 // but the URL of a protected MCP server: it finds its way in, calls, calls again
 // when its token has expired, and ends when the person is denied.
 func TestRealClients(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, []string{shortLife}, "gosdk", "gooauth", "sdk", "openid", "remote", "inspector")
 	for _, c := range []struct {
 		name string

@@ -17,6 +17,7 @@ import (
 // that lists one way makes it take that. The suite prints where the person has to
 // go; the person goes there.
 func TestAuthorizationServerConformance(t *testing.T) {
+	t.Parallel()
 	node(t)
 	o := newOffice(t, nil, "none", "client-secret-basic", "client-secret-post")
 	for _, host := range []string{"none", "client-secret-basic", "client-secret-post"} {

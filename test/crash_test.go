@@ -13,6 +13,7 @@ import (
 // concurrent writes. After the restart everything that was answered is there,
 // and the store opens without repair.
 func TestKillLosesNothingAcknowledged(t *testing.T) {
+	t.Parallel()
 	rounds := 1
 	if whole() {
 		rounds = 10

@@ -11,6 +11,7 @@ import (
 // command prints a code, the browser takes it, shows who asks for what, and only
 // the button there lets the command line in.
 func TestDeviceLoginInTheBrowser(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil, "protect", "app.localhost", mirror(t).URL)
 	s.person().becomeAdmin()
 	b := open(t, s)

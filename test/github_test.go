@@ -31,6 +31,7 @@ func withGitHub(t *testing.T) (*server, *githubtest.Server) {
 // real browser: who is listed comes in, who is not sees who they are and can
 // switch.
 func TestGitHubSignIn(t *testing.T) {
+	t.Parallel()
 	s, _ := withGitHub(t)
 	if said := s.said(); strings.Contains(said, "/setup?") {
 		t.Error("a setup link was printed although people can sign in by GitHub")
@@ -57,6 +58,7 @@ func TestGitHubSignIn(t *testing.T) {
 // TestGitHubLoginTakenOverIsRefused: a login is bound to the first number that
 // signs in under it. Whoever takes a renamed login over does not get its rights.
 func TestGitHubLoginTakenOverIsRefused(t *testing.T) {
+	t.Parallel()
 	s, github := withGitHub(t)
 	github.As("octocat")
 	first := s.person()
@@ -80,6 +82,7 @@ func TestGitHubLoginTakenOverIsRefused(t *testing.T) {
 
 // TestGitHubTroubleBecomesAPage: whatever GitHub does, people see what to do.
 func TestGitHubTroubleBecomesAPage(t *testing.T) {
+	t.Parallel()
 	s, github := withGitHub(t)
 	github.As("octocat")
 	for path, failure := range map[string]githubtest.Failure{
@@ -102,6 +105,7 @@ func TestGitHubTroubleBecomesAPage(t *testing.T) {
 // TestOwnGitHubAppOfAHost: people come in by the app that the host has now, for
 // that host alone; its secret is shown and stored nowhere.
 func TestOwnGitHubAppOfAHost(t *testing.T) {
+	t.Parallel()
 	s, github := withGitHub(t)
 	github.As("octocat")
 	const first, second = "the-first-secret-of-the-wiki", "the-second-secret-of-the-wiki"

@@ -11,6 +11,7 @@ import (
 // TestEachHostIsItsOwnIssuer: without any settings what one host's issuer gave is
 // nothing at another: tokens, registrations, codes. Each name of a wildcard is one.
 func TestEachHostIsItsOwnIssuer(t *testing.T) {
+	t.Parallel()
 	s := start(t, []string{"RATE_LIMITS=off"}, "protect", "a.localhost", "internal:demo")
 	s.serves(t, "b.localhost", "")
 	s.serves(t, "*.wild.localhost", `,"auth_mode":"redirect"`)
@@ -70,6 +71,7 @@ func TestEachHostIsItsOwnIssuer(t *testing.T) {
 // TestAHostMayTakeAnothersIssuer: auth_proxy names the issuer; clients find it
 // from the host alone, its tokens count there, and sessions work as ever.
 func TestAHostMayTakeAnothersIssuer(t *testing.T) {
+	t.Parallel()
 	s := start(t, []string{"RATE_LIMITS=off"}, "protect", "issuer.localhost", "internal:demo")
 	s.local("proxy", "create", "tools.localhost", "internal:demo", "--auth", "--mcp", "--allow", "local:alice", "--auth-proxy", "issuer.localhost")
 	s.serves(t, "page.localhost", `,"auth_mode":"redirect","auth_proxy":"auth.localhost"`)
@@ -119,6 +121,7 @@ func TestAHostMayTakeAnothersIssuer(t *testing.T) {
 
 // TestAuthProxyNamesAHostThatIssues: everything else is refused, by the field's name.
 func TestAuthProxyNamesAHostThatIssues(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil, "protect", "issuer.localhost", "internal:demo")
 	s.signed(t, "POST", "/proxies/", `{"proxy_hostname":"bare.localhost","target_url":"internal:demo"}`)
 	s.serves(t, "off.localhost", `,"enabled":false`)
@@ -144,6 +147,7 @@ func TestAuthProxyNamesAHostThatIssues(t *testing.T) {
 // TestOneIssuerForAll is OAUTH_ISSUER: every host names the central issuer, which
 // wants to be told the resource and gives tokens for one host each.
 func TestOneIssuerForAll(t *testing.T) {
+	t.Parallel()
 	secure := freePort(t)
 	issuer := "https://auth.localhost:" + secure
 	s := start(t, []string{"RATE_LIMITS=off", "HTTPS_PORT=" + secure, "OAUTH_ISSUER=" + issuer}, "protect", "tools.localhost", "internal:demo", "--mcp", "--allow", "local:alice")
@@ -191,6 +195,7 @@ func TestOneIssuerForAll(t *testing.T) {
 
 // TestACentralIssuerIsOneOfOurHosts: what nobody here answers for ends the start.
 func TestACentralIssuerIsOneOfOurHosts(t *testing.T) {
+	t.Parallel()
 	for value, rule := range map[string]string{
 		"https://nobody.example":              "is not the origin of a host that is served here",
 		"https://auth.localhost:1":            "is not the origin of a host that is served here",
@@ -212,6 +217,7 @@ func TestACentralIssuerIsOneOfOurHosts(t *testing.T) {
 // TestNarrowedMetadataIsWhatTheEndpointsDo: what oauth_server_* takes away is
 // refused, by clients that registered before too, and what it must not touch is 422.
 func TestNarrowedMetadataIsWhatTheEndpointsDo(t *testing.T) {
+	t.Parallel()
 	s := start(t, []string{"RATE_LIMITS=off"}, "protect", "app.localhost", "internal:demo")
 	p := s.stranger()
 	p.becomeAdmin()
@@ -296,6 +302,7 @@ func TestNarrowedMetadataIsWhatTheEndpointsDo(t *testing.T) {
 // TestMetadataStandsWhereClientsLook: path insertion, OpenID's name, the root, and a
 // plain 404 everywhere else; loopback's plain HTTP is an issuer of its own.
 func TestMetadataStandsWhereClientsLook(t *testing.T) {
+	t.Parallel()
 	s := start(t, []string{"RATE_LIMITS=off"}, "protect", "tools.localhost", "internal:demo", "--mcp", "--allow", "*")
 	s.serves(t, "page.localhost", `,"auth_mode":"redirect"`)
 	s.signed(t, "POST", "/proxies/", `{"proxy_hostname":"open.localhost","target_url":"internal:demo"}`)
@@ -345,6 +352,7 @@ func TestMetadataStandsWhereClientsLook(t *testing.T) {
 // TestWhatRealClientsRefuse has a case for each thing that a client is known to
 // turn away from.
 func TestWhatRealClientsRefuse(t *testing.T) {
+	t.Parallel()
 	s := start(t, []string{"RATE_LIMITS=off"}, "protect", "tools.localhost", "internal:demo", "--mcp", "--mode", "redirect", "--allow", "*")
 	p := s.stranger()
 	p.becomeAdmin()

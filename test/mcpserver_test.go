@@ -94,6 +94,7 @@ func offered(t *testing.T, c *mcp.ClientSession) []string {
 
 // TestAnAssistantRunsGatehouse is an assistant's day, over MCP alone, in both eras.
 func TestAnAssistantRunsGatehouse(t *testing.T) {
+	t.Parallel()
 	o := newOffice(t, nil, "first")
 	for _, version := range []string{"2025-11-25", "2026-07-28"} {
 		t.Run(version, func(t *testing.T) { o.as(t, func() { o.day(t, version) }) })
@@ -218,6 +219,7 @@ func (o *office) elsewhere(t *testing.T) {
 // package at our own /mcp, through a bridge that adds the token. What is left out
 // needs tools, prompts or resources that only the package's own example has.
 func TestServerConformance(t *testing.T) {
+	t.Parallel()
 	node(t)
 	o := newOffice(t, nil, "first")
 	at := o.HTTP + "/mcp"

@@ -105,6 +105,7 @@ func (o *openID) signIn(b *browser, login string) {
 // first; an address that nobody verified opens nothing; who is listed comes in; a
 // group opens a host; and a program on the person's terminal is let in by them.
 func TestOpenIDSignIn(t *testing.T) {
+	t.Parallel()
 	s, o := withOpenID(t)
 	if said := s.said(); strings.Contains(said, "/setup?") {
 		t.Error("a setup link was printed although people can sign in by OpenID Connect")

@@ -20,6 +20,7 @@ import (
 // way to put one there, words for those who listen, everything in reach of a
 // keyboard, and nothing to scroll sideways.
 func TestPagesForPeople(t *testing.T) {
+	t.Parallel()
 	s := start(t, []string{"RATE_LIMITS=off"}, "protect", "app.localhost", mirror(t).URL, "--allow", "local:alice")
 	b := open(t, s)
 	home, app := s.url("auth.localhost", ""), s.url("app.localhost", "")

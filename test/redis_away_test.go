@@ -192,6 +192,7 @@ func TestRedisAwayFailsNoRequest(t *testing.T) {
 
 // TestRedisThatComesBackEmpty is not obeyed, until somebody says what to do.
 func TestRedisThatComesBackEmpty(t *testing.T) {
+	t.Parallel()
 	o := newOutage(t)
 	empty := func() {
 		o.redis.Kill()

@@ -13,6 +13,7 @@ import (
 // TestStoreMovesToRedisAndBack is an installation that outgrows its machine, and
 // changes its mind: everything comes along, secrets, people and tokens too.
 func TestStoreMovesToRedisAndBack(t *testing.T) {
+	t.Parallel()
 	s := start(t, []string{"OAUTH_USER_USERS=local:alice"}, "protect", "app.localhost", mirror(t).URL)
 	admin := s.admin()
 	look := func(backend string) {

@@ -11,6 +11,7 @@ import (
 // TestTwoNodesAreOneGatehouse signs in, creates, revokes and asks, each step on
 // another node than the one before.
 func TestTwoNodesAreOneGatehouse(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, 2, "RATE_LIMITS=off", "OAUTH_USER_USERS=local:alice")
 	a, b := c.nodes[1], c.nodes[0] // the link of the node that started last works
 	p := c.visitor(a.person())

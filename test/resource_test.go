@@ -12,6 +12,7 @@ import (
 // among others again. A resource's address stands percent-encoded in the path, on
 // the data path too.
 func TestResourcesByTheCommandLine(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil, "serve")
 	api := s.admin()
 	api.create("tools.localhost", mirror(t).URL)

@@ -77,6 +77,7 @@ func redisBackend(t *testing.T) backend {
 // TRACE on, and keeps each secret that was shown on the way. Then none of them is
 // on stderr, in a log entry, or in the store, in any of the usual spellings.
 func TestNoSecretIsWrittenInClear(t *testing.T) {
+	t.Parallel()
 	for name, make := range backends {
 		t.Run(name, func(t *testing.T) {
 			b := make(t)
@@ -536,6 +537,7 @@ func spellings(secret string) (all []string) {
 
 // TestSpellingsAreFound is that the search would find what it looks for.
 func TestSpellingsAreFound(t *testing.T) {
+	t.Parallel()
 	const secret = `0123"456789+abcdef/`
 	for _, text := range []string{secret, `{"a":"x` + `0123\"456789+abcdef/"}`, "%22" + url.QueryEscape(secret), hex.EncodeToString([]byte("ab" + secret)),
 		base64.StdEncoding.EncodeToString([]byte("a" + secret + "b")), base64.URLEncoding.EncodeToString([]byte("ab" + secret)), base64.RawURLEncoding.EncodeToString([]byte(secret))} {

@@ -11,6 +11,7 @@ import (
 // TestSignalsEndCleanly: each signal that a supervisor or a closing terminal
 // sends ends the program with exit code 0, and takes listen.json away.
 func TestSignalsEndCleanly(t *testing.T) {
+	t.Parallel()
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
 		s := start(t, nil, "serve")
 		if err := s.cmd.Process.Signal(signal); err != nil {

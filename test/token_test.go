@@ -34,6 +34,7 @@ func (s *server) curl(url string, args ...string) (status, challenge, body strin
 // TestTokensByCurl is a protected host as programs see it: the exact challenge,
 // a token by the device flow, tokens that must not work, and revocation.
 func TestTokensByCurl(t *testing.T) {
+	t.Parallel()
 	s := start(t, []string{"OAUTH_USER_USERS=local:alice"}, "protect", "app.localhost", mirror(t).URL)
 	p := s.person()
 	p.becomeAdmin()
@@ -83,6 +84,7 @@ func TestTokensByCurl(t *testing.T) {
 // readers more; a host without sign-in says that it has no resource metadata,
 // whatever its backend would say.
 func TestHealthAndMetadataWithoutSignIn(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil, "serve")
 	admin := s.admin()
 	stranger := get(t, s.client(), s.HTTP+"/health")
@@ -143,6 +145,7 @@ func TestAnotherAccountCannotActLocally(t *testing.T) {
 // TestForwardAuthKnowsABrowsersSession: a trusted proxy asks /verify at the direct
 // door with the cookie that its visitor sent.
 func TestForwardAuthKnowsABrowsersSession(t *testing.T) {
+	t.Parallel()
 	s := start(t, []string{"TRUSTED_PROXIES=127.0.0.0/8"}, "protect", "app.localhost", mirror(t).URL)
 	p := s.person()
 	p.becomeAdmin()

@@ -14,10 +14,16 @@ import (
 // TestBehindNginx and TestBehindCaddy: another proxy serves the host, asks
 // /verify with the documented configuration, and all that a host behind Gatehouse
 // itself promises holds.
-func TestBehindNginx(t *testing.T) { behind(t, nginx(t)) }
+func TestBehindNginx(t *testing.T) {
+	t.Parallel()
+	behind(t, nginx(t))
+}
 
 // TestBehindCaddy is TestBehindNginx with Caddy.
-func TestBehindCaddy(t *testing.T) { behind(t, caddy(t)) }
+func TestBehindCaddy(t *testing.T) {
+	t.Parallel()
+	behind(t, caddy(t))
+}
 
 func behind(t *testing.T, f *front) {
 	alice := f.browser()
@@ -277,6 +283,7 @@ func (f *front) revoked(access string) {
 // TestFrontsHandTheRenewedCookieOn: what /verify sets reaches the browser, and the
 // backend's own cookies beside it; it does not reach the backend.
 func TestFrontsHandTheRenewedCookieOn(t *testing.T) {
+	t.Parallel()
 	for name, begin := range map[string]func(*testing.T, ...func(*front)) *front{"nginx": nginx, "caddy": caddy} {
 		t.Run(name, func(t *testing.T) {
 			f := begin(t, (*front).renewing)
@@ -294,6 +301,7 @@ func TestFrontsHandTheRenewedCookieOn(t *testing.T) {
 // TestBrowserSignsInBehindNginx is the walk of a newcomer whose page another proxy
 // serves: there, to the sign-in host, and back to the page that was wanted.
 func TestBrowserSignsInBehindNginx(t *testing.T) {
+	t.Parallel()
 	f := nginx(t)
 	b := open(t, f.s, chromedp.Flag("ignore-certificate-errors", true), chromedp.Flag("host-resolver-rules", "MAP *.example.test 127.0.0.1"))
 	b.goTo(f.s.setup())

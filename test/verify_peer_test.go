@@ -10,6 +10,7 @@ import (
 // TestVerifyIsForTrustedPeers: nobody else learns at either door that there is a
 // /verify, whatever they claim; a trusted peer is answered at both.
 func TestVerifyIsForTrustedPeers(t *testing.T) {
+	t.Parallel()
 	question := []string{"X-Forwarded-Host: app.corp.test", "X-Forwarded-Method: GET", "X-Forwarded-Uri: /open/x", "X-Forwarded-Proto: https", "X-Forwarded-For: 127.0.0.1"}
 	lines := func(first string) string {
 		return first + strings.Join(question, "\r\n") + "\r\nConnection: close\r\n\r\n"
@@ -59,6 +60,7 @@ func TestVerifyIsForTrustedPeers(t *testing.T) {
 // TestOneClientsBadTokensAreItsOwn: one proxy asks for everybody; whoever sends bad
 // tokens through it shuts nobody else out.
 func TestOneClientsBadTokensAreItsOwn(t *testing.T) {
+	t.Parallel()
 	s := start(t, []string{"TRUSTED_PROXIES=127.0.0.1"}, "protect", "app.localhost", "internal:demo")
 	p := s.stranger()
 	p.becomeAdmin()

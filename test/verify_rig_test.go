@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"gatehouse/test/freeport"
 	"io"
 	"maps"
 	"math/big"
@@ -26,6 +27,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -107,17 +109,6 @@ func (f *front) renewing() {
 	}))
 	f.t.Cleanup(between.Close)
 	f.direct = between.URL
-}
-
-// freePort is a port that nobody listens on just now.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return port("http://" + l.Addr().String())
 }
 
 // certificate writes a certificate for the front's names, made by an authority
@@ -383,4 +374,10 @@ func (f *front) events(p *person, headers ...string) {
 	if line != "data: hello\n" {
 		f.t.Errorf("the first event: %d %q %v", res.StatusCode, line, err)
 	}
+}
+
+// freePort is a port that nobody listens on just now.
+func freePort(t *testing.T) string {
+	t.Helper()
+	return strconv.Itoa(freeport.Of(t))
 }

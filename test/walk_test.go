@@ -68,6 +68,7 @@ func TestNewcomerWalk(t *testing.T) {
 
 // TestDemoNeedsNothingElse is the very first command of the README.
 func TestDemoNeedsNothingElse(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil, "protect", "app.localhost", "internal:demo")
 	p := s.person()
 	p.becomeAdmin()

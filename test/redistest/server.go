@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"gatehouse/test/freeport"
 	"math/big"
 	"net"
 	"os"
@@ -55,7 +56,7 @@ type Server struct {
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
 	program(t, "redis-server", "Debian package redis-server")
-	s := &Server{Port: freePort(t), Password: o.Password, dir: t.TempDir()}
+	s := &Server{Port: freeport.Of(t), Password: o.Password, dir: t.TempDir()}
 	s.log = filepath.Join(s.dir, "log")
 	s.args = append([]string{"--bind", "127.0.0.1", "--dir", s.dir, "--logfile", s.log, "--save", "", "--appendonly", "yes", "--appendfsync", "everysec",
 		"--repl-diskless-sync-delay", "0"}, o.Args...)
@@ -238,7 +239,7 @@ type Sentinel struct{ *Server }
 func StartSentinel(t testing.TB, master *Server) *Sentinel {
 	t.Helper()
 	program(t, "redis-sentinel", "Debian package redis-sentinel")
-	s := &Server{Port: freePort(t), dir: t.TempDir()}
+	s := &Server{Port: freeport.Of(t), dir: t.TempDir()}
 	s.log = filepath.Join(s.dir, "log")
 	conf := filepath.Join(s.dir, "sentinel.conf")
 	text := fmt.Sprintf("bind 127.0.0.1\nport %d\ndir %s\nlogfile %s\nsentinel monitor main 127.0.0.1 %d 1\nsentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 3000\n",
@@ -273,14 +274,4 @@ func program(t testing.TB, name, debian string) string {
 	}
 	t.Skipf("%s is not here (%s)", name, debian)
 	return ""
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
