@@ -194,7 +194,10 @@ func inFront(t *testing.T, p *pebble) *faults {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pass := &httputil.ReverseProxy{Transport: p.client.Transport, Rewrite: func(r *httputil.ProxyRequest) {
+	onward := p.client.Transport.(*http.Transport).Clone() // the client's own closes each connection, now and then before the answer was read
+	onward.DisableKeepAlives = false
+	t.Cleanup(onward.CloseIdleConnections)
+	pass := &httputil.ReverseProxy{Transport: onward, Rewrite: func(r *httputil.ProxyRequest) {
 		r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "https", at.Host, r.In.Host
 	}}
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
