@@ -20,6 +20,7 @@ type connInfo struct {
 	trusted   bool           // peer is a trusted proxy
 	localPeer bool           // peer may reach names under localhost
 	secure    bool           // TLS ends here
+	instance  string         // hostname of the proxy on whose own port it was accepted; empty: a public port
 
 	sni     string // the name in the ClientHello, normalised
 	tls     *tls.ConnectionState

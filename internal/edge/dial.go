@@ -139,7 +139,7 @@ func (e *Edge) owns(ip netip.Addr, port uint16) bool {
 			return true
 		}
 	}
-	return false
+	return e.instancePorts.owns(ip, port)
 }
 
 func ours(listener netip.AddrPort, ip netip.Addr, port uint16) bool {

@@ -18,14 +18,9 @@ const acmeProtocol = "acme-tls/1"
 // and which name it wants, and hands it to the HTTP server or to a passthrough.
 func (e *Edge) dispatch(p *peekConn) {
 	_ = p.SetReadDeadline(time.Now().Add(e.HeadTimeout)) // a closed connection says so at the read
-	if p.info.trusted {
-		if err := p.takeProxyHeader(); err != nil {
-			e.drop(p, err)
-			return
-		}
-		e.identify(p.info)
-	} else {
-		p.info.localPeer = contains(e.LocalhostPeers, p.info.peer.Addr())
+	if err := e.introduced(p); err != nil {
+		e.refuseIntroduction(p, err)
+		return
 	}
 	if !e.admitPeer(p) {
 		e.drop(p, errTooManyConnections)
@@ -56,6 +51,17 @@ func (e *Edge) drop(p *peekConn, why error) {
 	_ = p.Close()
 }
 
+// refuseIntroduction closes a connection whose peer did not say who it is. Where
+// it must, nothing is said to it either.
+func (e *Edge) refuseIntroduction(p *peekConn, why error) {
+	if p.info.instance == "" {
+		e.drop(p, why)
+		return
+	}
+	e.Logger.Debug("connection to an instance port closed", "host", p.info.instance, "peer", p.info.peer.String(), "reason", why)
+	_ = p.Close() // closing is all that was wanted
+}
+
 const plain408 = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 // dispatchTLS finds the host by the ClientHello and either passes the bytes
@@ -72,8 +78,12 @@ func (e *Edge) dispatchTLS(p *peekConn) {
 	name, _ := hostName(hello.name)
 	p.info.sni = name
 	in := e.reachable(name, p.info)
+	stray := p.info.instance != "" && !e.belongs(name, p.info)
 	passes := in != nil && in.host.Proxy.TLSMode == site.TLSPassthrough
 	switch {
+	case stray:
+		_, _ = p.Write(unrecognizedName)
+		e.drop(p, errUnknownName)
 	case passes:
 		e.passthrough(p, in)
 	case hello.acme: // also for names that nobody knows yet
@@ -95,6 +105,13 @@ var (
 	errUnknownName        = errors.New("unknown server name")
 	errTooManyConnections = errors.New("too many connections from this address")
 )
+
+// belongs reports whether name is one of those of the instance on whose port the
+// connection was accepted.
+func (e *Edge) belongs(name string, info *connInfo) bool {
+	_, in := e.lookup(name)
+	return in != nil && info.serves(in)
+}
 
 // reachable is the instance that serves name over TLS to this peer, or nil.
 func (e *Edge) reachable(name string, info *connInfo) *instance {

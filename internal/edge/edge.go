@@ -57,6 +57,7 @@ type Options struct {
 	TrustedProxies []netip.Prefix   // whose PROXY header and forwarding headers are believed
 	LocalhostPeers []netip.Prefix   // who may reach names under localhost; nil: loopback
 	OwnListeners   []netip.AddrPort // further addresses of ours that no target may lead to
+	InstanceListen string           // IP address that the ports of instances are bound to; 127.0.0.1
 
 	ConnectTimeout  time.Duration // to a target; 30 s
 	ResponseTimeout time.Duration // until a target's response headers; 120 s
@@ -76,6 +77,7 @@ func (o *Options) setDefaults() {
 	if o.LocalhostPeers == nil {
 		o.LocalhostPeers = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	}
+	o.InstanceListen = cmp.Or(o.InstanceListen, "127.0.0.1")
 	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, 30*time.Second)
 	o.ResponseTimeout = cmp.Or(o.ResponseTimeout, 120*time.Second)
 	o.HeadTimeout = cmp.Or(o.HeadTimeout, 5*time.Second)
@@ -92,7 +94,8 @@ type Edge struct {
 	snapshot atomic.Pointer[snapshot]
 	worldMu  sync.Mutex // serializes SetWorld
 
-	listeners []*listener
+	listeners     []*listener
+	instancePorts instancePorts
 	tls       *tls.Config // for every host
 	acme      *tls.Config // for TLS-ALPN-01 validations, which speak nothing else
 	server    *http.Server
@@ -112,6 +115,7 @@ type Edge struct {
 func New(o Options) *Edge {
 	o.setDefaults()
 	e := &Edge{Options: o, handoff: newHandoff(), nodeMark: newMark(), recheck: make(chan struct{}, 1)}
+	e.instancePorts.places, e.instancePorts.retry = make(map[int]*instancePlace), make(chan struct{}, 1)
 	e.snapshot.Store(&snapshot{world: &site.World{}})
 	e.conns.seed, e.conns.limit, e.conns.perIP = maphash.MakeSeed(), int64(o.MaxConnections), o.MaxConnectionsPerIP
 	e.rates.seed, e.rates.perSecond = maphash.MakeSeed(), o.MaxRequestsPerIP
@@ -186,10 +190,12 @@ func (e *Edge) Run(ctx context.Context) error {
 	go func() { served <- e.server.Serve(e.handoff) }()
 	watchCtx, stopWatch := context.WithCancel(context.Background())
 	watch.Go(func() { e.watchStreams(watchCtx) })
+	watch.Go(func() { e.watchInstancePorts(watchCtx) })
 
 	<-ctx.Done()
 	e.closing.Store(true)
 	e.closeListeners()
+	e.closeInstancePorts()
 	accepts.Wait()
 	err := e.drain()
 	if why := <-served; !errors.Is(why, http.ErrServerClosed) {

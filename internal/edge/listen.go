@@ -9,10 +9,11 @@ import (
 	"time"
 )
 
-// listener is one public port.
+// listener is one public port, or one of an instance.
 type listener struct {
 	net.Listener
-	secure bool // TLS is spoken here
+	secure bool   // TLS is spoken here
+	host   string // the only host that is served here; empty: all are
 }
 
 // Listen binds the two public ports: on all interfaces when host is empty. Port
@@ -75,7 +76,7 @@ func (e *Edge) accept(l *listener) {
 	for {
 		c, err := l.Accept()
 		if err == nil {
-			e.take(c, l.secure)
+			e.take(c, l)
 			continue
 		}
 		if errors.Is(err, net.ErrClosed) {
@@ -87,13 +88,17 @@ func (e *Edge) accept(l *listener) {
 }
 
 // take gives a new connection a place and a goroutine, or closes it.
-func (e *Edge) take(c net.Conn, secure bool) {
+func (e *Edge) take(c net.Conn, l *listener) {
 	peer := addrPort(c.RemoteAddr())
 	if !e.conns.enter() {
 		_ = c.Close() // there is no place: nothing else to say
 		return
 	}
-	info := &connInfo{peer: peer, local: addrPort(c.LocalAddr()), secure: secure, trusted: contains(e.TrustedProxies, peer.Addr())}
+	info := &connInfo{peer: peer, local: addrPort(c.LocalAddr()), secure: l.secure, instance: l.host, trusted: contains(e.TrustedProxies, peer.Addr())}
 	p := &peekConn{Conn: c, info: info, gone: e.conns.leave}
+	if !info.mayIntroduce() {
+		e.drop(p, errNotBalancer)
+		return
+	}
 	e.tunnels.Go(func() { e.dispatch(p) })
 }

@@ -27,23 +27,23 @@ const (
 // errProxyHeader says that a PROXY header is malformed.
 var errProxyHeader = errors.New("PROXY header refused")
 
-// takeProxyHeader reads the PROXY header of a trusted peer, when its connection
-// begins with one. Nobody asks it for other peers: what they send in its place
+// takeProxyHeader reads the PROXY header of a peer that may send one, when its
+// connection begins with one. Nobody asks it for other peers: what they send in its place
 // is neither a ClientHello nor an HTTP head, and is refused as such.
-func (p *peekConn) takeProxyHeader() error {
+func (p *peekConn) takeProxyHeader() (found bool, err error) {
 	size, err := p.proxyHeaderSize()
 	if err != nil || size == 0 {
-		return err
+		return false, err
 	}
 	source, local, err := parseProxyHeader(p.head[:size])
 	if err != nil {
-		return err
+		return false, err
 	}
 	p.head = p.head[size:]
 	if source.IsValid() {
 		p.info.peer, p.info.local, p.info.named = source, local, true
 	}
-	return nil
+	return true, nil
 }
 
 // proxyHeaderSize waits until it is clear whether a PROXY header stands first,

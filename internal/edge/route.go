@@ -94,7 +94,7 @@ func (x *exchange) locate() bool {
 	case x.inst == nil || x.hidden():
 		x.inst = nil
 		x.problem(http.StatusNotFound, "unknown_host", "No host of this name is served here.")
-	case x.info.secure && x.inst.host.Proxy.TLSMode == site.TLSPassthrough, !x.info.covers(name):
+	case x.info.secure && x.inst.host.Proxy.TLSMode == site.TLSPassthrough, !x.info.covers(name), !x.info.serves(x.inst):
 		x.inst = nil
 		x.problem(http.StatusMisdirectedRequest, "misdirected", "This connection was opened for another host; open one for this host.")
 	case !x.inst.host.Proxy.Enabled:
