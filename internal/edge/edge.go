@@ -96,18 +96,18 @@ type Edge struct {
 
 	listeners     []*listener
 	instancePorts instancePorts
-	tls       *tls.Config // for every host
-	acme      *tls.Config // for TLS-ALPN-01 validations, which speak nothing else
-	server    *http.Server
-	handoff   *handoff
-	conns     connLimit
-	rates     rateLimit
-	streams   streams
-	tunnels   sync.WaitGroup // connections that left HTTP: upgrades and passthrough
-	raw       rawConns
-	nodeMark  string // tells our own requests when they come back
-	recheck   chan struct{}
-	closing   atomic.Bool
+	tls           *tls.Config // for every host
+	acme          *tls.Config // for TLS-ALPN-01 validations, which speak nothing else
+	server        *http.Server
+	handoff       *handoff
+	conns         connLimit
+	rates         rateLimit
+	streams       streams
+	tunnels       sync.WaitGroup // connections that left HTTP: upgrades and passthrough
+	raw           rawConns
+	nodeMark      string // tells our own requests when they come back
+	recheck       chan struct{}
+	closing       atomic.Bool
 }
 
 // New makes an Edge that serves no host until SetWorld, and listens nowhere

@@ -360,10 +360,16 @@ func TestTargetsMayNotLeadToInstancePorts(t *testing.T) {
 // another is under way on its own.
 func TestChangesOfPortsLeaveOthersAlone(t *testing.T) {
 	arrived, release := make(chan struct{}), make(chan struct{})
-	slow := backend(t, func(w http.ResponseWriter, _ *http.Request) { close(arrived); <-release; _, _ = io.WriteString(w, "done") })
+	slow := backend(t, func(w http.ResponseWriter, _ *http.Request) {
+		close(arrived)
+		<-release
+		_, _ = io.WriteString(w, "done")
+	})
 	r := newInstanced(t, Options{}, to("app.test", slow.URL), to("gone.test", backend(t, hello).URL))
 	answer := make(chan string)
-	go func() { answer <- r.sendTo(r.at("app.test", false), header2(t, 2, "203.0.113.7:1")+request("app.test")) }()
+	go func() {
+		answer <- r.sendTo(r.at("app.test", false), header2(t, 2, "203.0.113.7:1")+request("app.test"))
+	}()
 	<-arrived
 	gone := r.at("gone.test", false)
 	r.remove("gone.test")

@@ -34,11 +34,15 @@ var listings = []struct{ prefix, set string }{
 	{"oauth:client:", "clients"},
 	{"oauth:revoked:", keyRevoked},
 	{"node:", keyNodes},
+	{"port:", "ports:allocated"},
+	{"instance:", keyMappings},
 }
 
 const (
 	keyRevoked = "oauth:revoked" // sorted by expiry, unlike the other listings
 	keyNodes   = "nodes"         // a hash of the records, unlike the other listings
+
+	keyMappings = "proxy:ports:mappings" // a hash of the records too; no hostname has a colon
 
 	certDomain = "cert:domain:" // names of certificates by domain, no certificates
 )
@@ -92,7 +96,7 @@ func listing(name string) (set, kind, member string) {
 			switch l.set {
 			case keyRevoked:
 				return l.set, "zset", member
-			case keyNodes:
+			case keyNodes, keyMappings:
 				return l.set, "hash", member
 			}
 			return l.set, "set", member

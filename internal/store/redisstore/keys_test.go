@@ -22,6 +22,8 @@ func TestPeopleCanReadTheKeys(t *testing.T) {
 	commit(t, s, put("proxy:app.test", `{"hostname":"app.test"}`), store.Write{Key: "oauth:revoked:token:x", Value: []byte("{}"), If: 0, TTL: time.Hour})
 	commit(t, s, store.Write{Key: "proxy:app.test", Delete: true, If: store.AnyVersion}, put("node:a:1", `{"node":"a"}`), put("node:b:2", "{}"))
 	commit(t, s, store.Write{Key: "node:b:2", Delete: true, If: store.AnyVersion})
+	commit(t, s, put("port:12000", `{"owner":"localhost"}`), put("instance:localhost", `{"http":12000,"https":13000}`), put("port:12001", "{}"), put("instance:app.test", "{}"))
+	commit(t, s, store.Write{Key: "port:12001", Delete: true, If: store.AnyVersion}, store.Write{Key: "instance:app.test", Delete: true, If: store.AnyVersion})
 	for _, c := range []struct{ ask, want string }{
 		{"get proxy:localhost", record},
 		{"smembers proxies", "localhost"},
@@ -31,8 +33,11 @@ func TestPeopleCanReadTheKeys(t *testing.T) {
 		{"smembers services", "web"},
 		{"smembers clients", "abc"},
 		{"hgetall nodes", "a:1\n{\"node\":\"a\"}"},
+		{"hgetall proxy:ports:mappings", "localhost\n{\"http\":12000,\"https\":13000}"},
+		{"get port:12000", `{"owner":"localhost"}`},
+		{"smembers ports:allocated", "12000"},
 		{"zrange oauth:revoked 0 -1", "token:x"},
-		{"zrange kv:index 0 -1", "cert:c1\ncert:domain:app.test\nnode:a:1\noauth:client:abc\noauth:revoked:token:x\nproxy:localhost\nroute:r1\nservice:docker:web"},
+		{"zrange kv:index 0 -1", "cert:c1\ncert:domain:app.test\ninstance:localhost\nnode:a:1\noauth:client:abc\noauth:revoked:token:x\nport:12000\nproxy:localhost\nroute:r1\nservice:docker:web"},
 	} {
 		if got := server.CLI(t, strings.Fields(c.ask)...); got != c.want {
 			t.Errorf("%s: %q, want %q", c.ask, got, c.want)
@@ -55,7 +60,7 @@ func TestNamesOfTheStoresOwnKeysAreNamesLikeOthers(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, redistest.Options{})
 	s := open(t, redisstore.Options{Addrs: []string{server.Addr()}})
-	names := []string{"events", "proxies", "oauth:revoked", "kv:id", "kv:index", "lock:l", "key:x", "log:request:2026112800", "log:recent"}
+	names := []string{"events", "proxies", "ports:allocated", "proxy:ports:mappings", "oauth:revoked", "kv:id", "kv:index", "lock:l", "key:x", "log:request:2026112800", "log:recent"}
 	lease, err := s.Lock(t.Context(), "l", time.Second)
 	must(t, err)
 	defer lease.Unlock()
