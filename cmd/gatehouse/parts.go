@@ -79,14 +79,18 @@ func (n *node) controlDeps() control.Deps {
 	}
 	return control.Deps{
 		Store: n.store, Sealer: n.sealer, Worlds: n.roster, Origins: n.origins, Journal: n.journal, Log: n.component("control"),
-		Levels: n.levels, OAuth: n.oauth, Hasher: n.pages.Hasher(), Logins: n.pages, Certificates: n.certs.keeper, Manager: n.certs.manager, Loops: n.loops, Backend: n.backend(), Shared: n.cfg.Redis.Enabled(), Node: name, Release: release().Version,
+		Levels: n.levels, OAuth: n.oauth, Hasher: n.pages.Hasher(), Logins: n.pages, Certificates: n.certs.keeper, Manager: n.certs.manager, Loops: n.loops, Ports: n.ports, Listening: n.listening(), Backend: n.backend(), Shared: n.cfg.Redis.Enabled(), Node: name, Release: release().Version,
 	}
 }
 
-// loops reports whether a target's address is one of our own public listeners.
+// loops reports whether a target's address is one of our own listeners, public or
+// of an instance.
 func (n *node) loops(ctx context.Context, t site.Target) bool {
 	host, port := t.Address()
 	own := slices.ContainsFunc([]net.Listener{n.listeners.plain, n.listeners.secure}, func(l net.Listener) bool { return strconv.Itoa(portOf(l)) == port })
+	if number, err := strconv.Atoi(port); err == nil && n.edge.ListensOn(number) {
+		own = true
+	}
 	if !own {
 		return false
 	}
@@ -132,6 +136,7 @@ func (n *node) edgeOptions() edge.Options {
 		Vouched:        n.certs.keeper.Vouched,
 		TrustedProxies: listen.TrustedProxies, LocalhostPeers: listen.LocalhostPeers,
 		OwnListeners:   n.listeners.addresses(),
+		InstanceListen: listen.InstanceHost,
 		ConnectTimeout: n.cfg.Proxy.ConnectTimeout, ResponseTimeout: n.cfg.Proxy.RequestTimeout,
 		MaxConnections: limits.MaxConnections, MaxConnectionsPerIP: limits.MaxConnectionsPerIP, MaxRequestsPerIP: limits.MaxRequestsPerIP,
 	}

@@ -16,7 +16,7 @@ func (a *app) proxy() *cobra.Command {
 	return a.group("proxy", "Hosts that are served",
 		a.proxyList(), a.proxyShow(), a.proxyCreate(), a.proxyUpdate(), a.proxyDelete(),
 		a.proxySwitch("enable", "Serve a host again", true), a.proxySwitch("disable", "Answer 503 for a host, without asking its target", false),
-		a.proxyStatus(), a.proxyExplain(), a.proxyAuth(), a.proxyResource(), a.proxyOAuthServer(), a.proxyGitHub(), a.proxyRoutes())
+		a.proxyStatus(), a.proxyPorts(), a.proxyExplain(), a.proxyAuth(), a.proxyResource(), a.proxyOAuthServer(), a.proxyGitHub(), a.proxyRoutes())
 }
 
 // hosts completes hostnames.

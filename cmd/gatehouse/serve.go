@@ -16,6 +16,7 @@ import (
 	"gatehouse/internal/journal"
 	"gatehouse/internal/mcpserver"
 	"gatehouse/internal/oauth"
+	"gatehouse/internal/ports"
 	"gatehouse/internal/roster"
 	"gatehouse/internal/signin"
 	"gatehouse/internal/site"
@@ -37,6 +38,7 @@ type node struct {
 	origins    site.Origins
 
 	roster  *roster.Roster
+	ports   *ports.Keeper
 	certs   *certificates
 	oauth   *oauth.Server
 	pages   *signin.Pages
@@ -98,6 +100,7 @@ func (n *node) bind() (err error) {
 // build makes the parts and hands each what it needs. Nothing runs yet.
 func (n *node) build() (err error) {
 	n.roster = roster.New(n.store, n.origins, n.publish, n.component("roster"))
+	n.ports = ports.New(n.portOptions())
 	if n.certs, err = n.newCertificates(); err != nil {
 		return err
 	}
@@ -121,6 +124,7 @@ func (n *node) build() (err error) {
 func (n *node) publish(w *site.World) {
 	n.certs.Want(w)
 	n.edge.SetWorld(w)
+	n.wantPorts(w)
 }
 
 // prepare reads and completes what the store must hold before the first request.
@@ -141,7 +145,7 @@ func (n *node) prepare(ctx context.Context) error {
 // parts run it makes sure of the host to protect, and tells where everything is.
 func (n *node) run(ctx context.Context, protect *protectArgs) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, part := range []func(context.Context) error{n.roster.Run, n.certs.Run, n.oauth.Run, n.edge.Run, n.doors.Run, n.control.Run, n.mcp.Run} {
+	for _, part := range []func(context.Context) error{n.roster.Run, n.certs.Run, n.oauth.Run, n.edge.Run, n.ports.Run, n.doors.Run, n.control.Run, n.mcp.Run} {
 		group.Go(func() error { return part(ctx) })
 	}
 	group.Go(func() error {

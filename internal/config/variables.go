@@ -62,9 +62,9 @@ func listenVars() []variable {
 		define("TRUSTED_PROXIES", "", networks(), func(c *Config) *[]netip.Prefix { return &c.Listen.TrustedProxies },
 			"Peers whose PROXY protocol header, X-Forwarded-* and Forwarded are believed."),
 		define("PROXY_INSTANCE_PORTS", "on", boolean(), func(c *Config) *bool { return &c.Listen.InstancePorts },
-			"Whether each proxy also listens on two ports of its own, for a layer-4 balancer that sends a PROXY header.").reserved(),
+			"Whether each proxy also listens on two ports of its own, for a layer-4 balancer that sends a PROXY header."),
 		define("PROXY_INSTANCE_LISTEN", "127.0.0.1", ipAddress(), func(c *Config) *string { return &c.Listen.InstanceHost },
-			"Address of those ports.").reserved(),
+			"Address of those ports. Connections to them are taken from loopback and TRUSTED_PROXIES only."),
 	}
 }
 

@@ -92,6 +92,8 @@ func (c *Control) list() []*Operation {
 		op("convert_certificate", post, "/certificates/{name}/convert-to-production", Admin, "Ask the production authority for a certificate that is one for trials.", c.ConvertCertificate),
 		op("export_certificate", post, "/certificates/{name}/export", Admin, "A certificate with its private key; needs a fresh sign-in.", c.ExportCertificate).answersSecret(),
 
+		op("list_ports", get, "/ports/", User, "The ports that hosts and services have of their own.", c.ListPorts),
+
 		op("get_token_info", get, "/tokens/info", User, "Who the caller is.", c.TokenInfo),
 		op("list_tokens", get, "/tokens/", User, "The caller's own grants; for administrators all.", c.ListTokens),
 		op("revoke_token", del, "/tokens/{id}", Admin, "End a grant, an access token, or all that a client, a person, a session or a host has, at once.", c.RevokeToken),
@@ -198,6 +200,9 @@ type Deps struct {
 
 	Certificates Certificates // nil: none are shown
 	Manager      CertificateManager
+
+	Ports     Ports // nil: hosts have no ports of their own
+	Listening Listening
 
 	// Loops answers whether a target leads back to a listener of ours; nil: never.
 	Loops func(ctx context.Context, t site.Target) bool

@@ -93,6 +93,7 @@ func (c *Control) CreateProxy(ctx context.Context, in CreateProxy) (ProxyView, e
 	}
 	noted(ctx, c.proxies.Key(p.Hostname), nil, auditView(p))
 	c.deps.Worlds.Await(ctx, c.proxies.Key(p.Hostname), version)
+	c.awaitPorts(ctx, p.Hostname)
 	return c.view(p, version, true), nil
 }
 
@@ -118,6 +119,7 @@ func (c *Control) DeleteProxy(ctx context.Context, in DeleteProxy) (Done, error)
 	}
 	noted(ctx, c.proxies.Key(name), auditView(row.Value), nil)
 	c.deps.Worlds.Await(ctx, c.proxies.Key(name), 0)
+	c.awaitPorts(ctx, name)
 	// Whoever serves this name next must not inherit its visitors' rights.
 	if err := c.deps.OAuth.Revoke(ctx, oauth.RevokeProxy, name); err != nil || !in.Certificate {
 		return Done{true}, err

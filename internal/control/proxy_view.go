@@ -9,6 +9,7 @@ import (
 	"gatehouse/internal/fault"
 	"gatehouse/internal/journal"
 	"gatehouse/internal/oauth"
+	"gatehouse/internal/ports"
 	"gatehouse/internal/site"
 )
 
@@ -82,6 +83,8 @@ type ProxyStatus struct {
 	Sessions *int     `json:"sessions,omitempty" jsonschema:"living browser sessions on it; for administrators"`
 
 	Certificate *Certificate `json:"certificate,omitempty" jsonschema:"what this node shows for it"`
+	Ports       ports.Pair   `json:"ports" jsonschema:"the ports of its own that it has on every node"`
+	Listeners   []Listener   `json:"listeners" jsonschema:"where this node takes connections for it"`
 }
 
 // Certificate is what a handshake for a host shows.
@@ -108,6 +111,7 @@ func (c *Control) ProxyStatus(ctx context.Context, in ProxyName) (ProxyStatus, e
 		s.Status, s.Serves, s.Routes = "serving", host.Proxy.Version, len(host.Routes())
 		c.describe(&s, host)
 	}
+	s.Listeners, s.Ports = c.listeners(p)
 	if !p.Enabled {
 		s.Status = "disabled"
 	}
