@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -29,6 +31,7 @@ type server struct {
 	dir  string
 	args []string
 	env  []string
+	own  string // address of the ports of its hosts: no other server of a test has it
 	cmd  *exec.Cmd
 	done chan struct{}
 
@@ -51,12 +54,24 @@ func start(t *testing.T, env []string, args ...string) *server {
 	return s
 }
 
+var servers atomic.Uint32
+
+// ownAddress is a loopback address that nothing else on this machine listens on,
+// other processes with tests included.
+func ownAddress() string {
+	pid, n := os.Getpid(), servers.Add(1)
+	return fmt.Sprintf("127.%d.%d.%d", 10+pid/251%240, pid%251, 1+n%250)
+}
+
 // environ is what a program of this server's gets: nothing of ours but PATH and HOME.
 func (s *server) environ() []string {
+	if s.own == "" {
+		s.own = ownAddress()
+	}
 	return append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "XDG_CONFIG_HOME=" + filepath.Join(s.dir, "config"),
 		"DATA_DIR=" + filepath.Join(s.dir, "data"), "SERVER_HOST=127.0.0.1", "HTTP_PORT=" + port(s.HTTP), "HTTPS_PORT=" + port(s.HTTPS),
-		"API_LISTEN=127.0.0.1:" + port(s.Direct), "LOG_FORMAT=text", "NO_COLOR=1",
+		"API_LISTEN=127.0.0.1:" + port(s.Direct), "PROXY_INSTANCE_LISTEN=" + s.own, "LOG_FORMAT=text", "NO_COLOR=1",
 	}, s.env...)
 }
 

@@ -11,7 +11,7 @@ import (
 // Ports knows which ports are whose; package ports has it.
 type Ports interface {
 	// Of is the ports of a proxy, and, when it has not both, why.
-	Of(host string) (ports.Pair, string)
+	Of(host string) (ports.Pair, ports.Lack)
 	// Await returns when a proxy that is new has its ports, or one that is gone
 	// has none, or after a second.
 	Await(ctx context.Context, host string)
@@ -89,7 +89,7 @@ func (c *Control) listeners(p site.Proxy) ([]Listener, ports.Pair) {
 		return all, ports.Pair{}
 	}
 	pair, why := c.deps.Ports.Of(p.Hostname)
-	return append(all, c.instanceListener("http", pair.HTTP, why), c.instanceListener("https", pair.HTTPS, why)), pair
+	return append(all, c.instanceListener("http", pair.HTTP, why.HTTP), c.instanceListener("https", pair.HTTPS, why.HTTPS)), pair
 }
 
 func (c *Control) instanceListener(scheme string, port int, why string) Listener {

@@ -1,6 +1,7 @@
 package ports
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -39,9 +40,9 @@ func (k *Keeper) allocate(ctx context.Context) error {
 // second takes what is there.
 func (k *Keeper) claim(ctx context.Context, p *pass, host string, h held) error {
 	for {
-		want, why := h.Pair, ""
-		want.HTTP = k.pick(p, HTTP, host, want.HTTP, &why)
-		want.HTTPS = k.pick(p, HTTPS, host, want.HTTPS, &why)
+		want, why := h.Pair, Lack{}
+		want.HTTP, why.HTTP = k.pick(p, HTTP, host, want.HTTP)
+		want.HTTPS, why.HTTPS = k.pick(p, HTTPS, host, want.HTTPS)
 		if want == h.Pair {
 			k.refuse(host, why)
 			return nil
@@ -66,14 +67,13 @@ func (k *Keeper) claim(ctx context.Context, p *pass, host string, h held) error 
 	}
 }
 
-// pick finds a port for host in r, unless it has one.
-func (k *Keeper) pick(p *pass, r Range, host string, has int, why *string) int {
+// pick finds a port for host in r, unless it has one, or says why there is none.
+func (k *Keeper) pick(p *pass, r Range, host string, has int) (port int, why string) {
 	if has != 0 {
-		return has
+		return has, ""
 	}
 	if full, is := p.full[r]; is {
-		*why = full
-		return 0
+		return 0, full
 	}
 	var busy error
 	for port := range r.from(r.preferred(host)) {
@@ -82,16 +82,16 @@ func (k *Keeper) pick(p *pass, r Range, host string, has int, why *string) int {
 		}
 		err := k.probe(p, port)
 		if err == nil {
-			return port
+			return port, ""
 		}
 		busy = fmt.Errorf("port %d: %w", port, err)
 	}
-	*why = fmt.Sprintf("all ports of %d-%d are taken", r.First, r.Last)
+	why = fmt.Sprintf("all ports of %d-%d are taken", r.First, r.Last)
 	if busy != nil {
-		*why = fmt.Sprintf("no port of %d-%d that is not taken can be bound here (%v)", r.First, r.Last, busy)
+		why = fmt.Sprintf("no port of %d-%d that is not taken can be bound here (%v)", r.First, r.Last, busy)
 	}
-	p.full[r] = *why
-	return 0
+	p.full[r] = why
+	return 0, why
 }
 
 func (k *Keeper) probe(p *pass, port int) error {
@@ -156,14 +156,12 @@ func (k *Keeper) lost(ctx context.Context, p *pass, host string, h held, want Pa
 }
 
 // refuse notes why a proxy gets nothing more; told once.
-func (k *Keeper) refuse(host, why string) {
+func (k *Keeper) refuse(host string, why Lack) {
 	k.mu.Lock()
 	known := k.why[host] == why
-	if why != "" {
-		k.why[host] = why
-	}
+	k.why[host] = why
 	k.mu.Unlock()
-	if why != "" && !known {
-		k.note(host, "refused", host+" has no ports of its own: "+why)
+	if !known {
+		k.note(host, "refused", host+" lacks a port of its own: "+cmp.Or(why.HTTP, why.HTTPS))
 	}
 }

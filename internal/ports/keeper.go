@@ -47,12 +47,12 @@ type Keeper struct {
 	wake   chan struct{}
 	told   map[string]Pair // what Publish was told last; Run's alone
 
-	mu      sync.Mutex        // guards what follows
-	wanted  map[string]bool   // proxies that are served; nil: not known yet
-	order   []string          // the same, in the order in which they get ports
-	held    map[string]held   // what is allocated, as far as this node knows
-	why     map[string]string // why a proxy has not both ports
-	settled chan struct{}     // closed and replaced whenever that may have changed
+	mu      sync.Mutex      // guards what follows
+	wanted  map[string]bool // proxies that are served; nil: not known yet
+	order   []string        // the same, in the order in which they get ports
+	held    map[string]held // what is allocated, as far as this node knows
+	why     map[string]Lack // of proxies that have not both ports, as far as it is clear
+	settled chan struct{}   // closed and replaced whenever that may have changed
 }
 
 // held is a stored Pair.
@@ -60,6 +60,8 @@ type held struct {
 	Pair
 	version int64
 }
+
+const away = "the store can't be reached"
 
 // Off is why there are no ports on a node that is set to have none.
 const Off = "PROXY_INSTANCE_PORTS is off on this node"
@@ -71,7 +73,7 @@ func New(o Options) *Keeper {
 	}
 	return &Keeper{
 		o: o, claims: store.NewTable[Allocation](o.KV, ClaimPrefix, "port"), pairs: store.NewTable[Pair](o.KV, PairPrefix, "pair of ports"),
-		wake: make(chan struct{}, 1), held: map[string]held{}, why: map[string]string{}, settled: make(chan struct{}),
+		wake: make(chan struct{}, 1), held: map[string]held{}, why: map[string]Lack{}, settled: make(chan struct{}),
 	}
 }
 
@@ -101,17 +103,22 @@ func first(host string) int {
 }
 
 // Of is the ports of a proxy, and, when it has not both, why.
-func (k *Keeper) Of(host string) (Pair, string) {
+func (k *Keeper) Of(host string) (Pair, Lack) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	pair := k.held[host].Pair
-	switch {
-	case k.o.Probe == nil:
-		return pair, Off
-	case pair.whole():
-		return pair, ""
+	pair, why := k.held[host].Pair, k.why[host]
+	if k.o.Probe == nil {
+		return pair, Lack{Off, Off}
 	}
-	return pair, cmp.Or(k.why[host], "they are being allocated")
+	const soon = "it is being allocated"
+	why.HTTP, why.HTTPS = cmp.Or(why.HTTP, soon), cmp.Or(why.HTTPS, soon)
+	if pair.HTTP != 0 {
+		why.HTTP = ""
+	}
+	if pair.HTTPS != 0 {
+		why.HTTPS = ""
+	}
+	return pair, why
 }
 
 // Await returns when a proxy has its ports, or it is clear why not, or, when it
@@ -138,7 +145,7 @@ func (k *Keeper) Await(ctx context.Context, host string) {
 func (k *Keeper) pending(host string) bool {
 	h, is := k.held[host]
 	if k.wanted[host] {
-		return k.o.Probe != nil && !h.whole() && k.why[host] == ""
+		return k.o.Probe != nil && !h.whole() && k.why[host] == Lack{}
 	}
 	return is
 }
@@ -243,8 +250,8 @@ func (k *Keeper) finish(err error) (lacking bool) {
 			continue
 		}
 		lacking = true
-		if err != nil && k.why[host] == "" {
-			k.why[host] = "the store can't be reached"
+		if err != nil && k.why[host] == (Lack{}) {
+			k.why[host] = Lack{away, away}
 		}
 	}
 	close(k.settled)

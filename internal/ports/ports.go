@@ -68,6 +68,9 @@ func (p Pair) whole() bool { return p.HTTP != 0 && p.HTTPS != 0 }
 // has reports whether port is one of the two.
 func (p Pair) has(port int) bool { return port != 0 && (port == p.HTTP || port == p.HTTPS) }
 
+// Lack is why a proxy does not have one of its ports; empty where it has it.
+type Lack struct{ HTTP, HTTPS string }
+
 // Kinds of owners.
 const (
 	OfProxy   = "proxy"

@@ -79,12 +79,12 @@ func TestNoPortIsGivenTwice(t *testing.T) {
 		var without string
 		await(t, "all but one have ports, and all nodes know", func() bool {
 			for _, n := range nodes {
-				lacking := slices.DeleteFunc(slices.Clone(hosts), func(h string) bool { _, why := n.Of(h); return why == "" })
+				lacking := slices.DeleteFunc(slices.Clone(hosts), func(h string) bool { _, why := n.Of(h); return why == ports.Lack{} })
 				if len(lacking) != 1 {
 					return false
 				}
 				without = lacking[0]
-				if _, why := n.Of(without); !strings.Contains(why, "12000-12999 are taken") && !strings.Contains(why, "13000-13999 are taken") {
+				if _, why := n.Of(without); !strings.Contains(why.HTTP, "12000-12999 are taken") || !strings.Contains(why.HTTPS, "13000-13999 are taken") {
 					return false
 				}
 			}
@@ -187,10 +187,10 @@ func TestPortsThatCantBeBoundHereAreSkipped(t *testing.T) {
 		m := startNode(t, open(), all, create(t, kv, "localhost", "app.test")...)
 		m.Await(t.Context(), "app.test")
 		var pair ports.Pair
-		var why string
-		await(t, "why there is no port", func() bool { pair, why = m.Of("app.test"); return strings.Contains(why, "can be bound here") })
-		if pair.HTTP == 0 || pair.HTTPS != 0 || !strings.Contains(why, "13000-13999") {
-			t.Errorf("%+v %s", pair, why)
+		var why ports.Lack
+		await(t, "why there is no port", func() bool { pair, why = m.Of("app.test"); return strings.Contains(why.HTTPS, "can be bound here") })
+		if pair.HTTP == 0 || pair.HTTPS != 0 || why.HTTP != "" || !strings.Contains(why.HTTPS, "13000-13999") {
+			t.Errorf("%+v %+v", pair, why)
 		}
 		n.Want([]string{"localhost", "app.test"}) // where they can be bound
 		if got := n.pair("app.test"); got.HTTP != pair.HTTP {
@@ -234,7 +234,7 @@ func TestRecordsThatDisagreeAreMended(t *testing.T) {
 				}
 			}
 			b, why := n.Of("b.test")
-			return why == "" && b.HTTP != 12700 && owners[b.HTTP] == "b.test"
+			return why == ports.Lack{} && b.HTTP != 12700 && owners[b.HTTP] == "b.test"
 		})
 		for host, want := range map[string]ports.Pair{"a.test": {HTTP: 12600, HTTPS: 13600}, "c.test": {HTTP: 12700, HTTPS: 13701}} {
 			if got := n.pair(host); got != want {
@@ -258,11 +258,11 @@ func TestWithPortsOffNothingIsAllocatedAndOldOnesAreTakenBack(t *testing.T) {
 		go func() { defer close(done); _ = off.Run(t.Context()) }()
 		t.Cleanup(func() { <-done })
 		await(t, "the ports of the host that is gone are free", func() bool { all, _ := off.List(t.Context(), 0, 0); return len(all) == 2 })
-		if got, why := off.Of("a.test"); got != want || why != ports.Off {
+		if got, why := off.Of("a.test"); got != want || why.HTTP != ports.Off {
 			t.Errorf("a.test: %+v %q", got, why)
 		}
 		off.Await(t.Context(), "new.test") // at once
-		if got, why := off.Of("new.test"); got != (ports.Pair{}) || why != ports.Off {
+		if got, why := off.Of("new.test"); got != (ports.Pair{}) || why.HTTP != ports.Off {
 			t.Errorf("new.test: %+v %q", got, why)
 		}
 	})
@@ -302,14 +302,14 @@ func TestWhileTheStoreIsAwayNothingIsLost(t *testing.T) {
 		n := startNode(t, kv, nil, create(t, kv, "a.test")...)
 		n.Await(t.Context(), "a.test")
 		want, why := n.Of("a.test")
-		if why != "" {
+		if why != (ports.Lack{}) {
 			t.Fatal(why)
 		}
 		create(t, kv, "b.test")
 		kv.away.Store(true)
 		n.Want([]string{"a.test", "b.test"})
 		n.Await(t.Context(), "b.test")
-		if _, why := n.Of("b.test"); why != "the store can't be reached" {
+		if _, why := n.Of("b.test"); why.HTTP != "the store can't be reached" {
 			t.Errorf("b.test: %q", why)
 		}
 		n.Want([]string{"b.test"}) // whether a.test is gone can't be asked
@@ -320,7 +320,7 @@ func TestWhileTheStoreIsAwayNothingIsLost(t *testing.T) {
 		if got, _ := n.Of("a.test"); got != want {
 			t.Errorf("a.test had %+v, has %+v", want, got)
 		}
-		if _, why := n.Of("b.test"); why != "" {
+		if _, why := n.Of("b.test"); why != (ports.Lack{}) {
 			t.Errorf("b.test: %q", why)
 		}
 		n.stop()
@@ -370,7 +370,7 @@ func TestAllocationMeetsCreationAndDeletion(t *testing.T) {
 			for _, n := range nodes {
 				for i, host := range hosts {
 					pair, why := n.Of(host)
-					if (i%2 == 0) != (why == "") || i%2 == 1 && pair != (ports.Pair{}) {
+					if (i%2 == 0) != (why == ports.Lack{}) || i%2 == 1 && pair != (ports.Pair{}) {
 						return false
 					}
 				}

@@ -110,9 +110,9 @@ func (n *node) pair(host string) ports.Pair {
 	n.t.Helper()
 	var p ports.Pair
 	await(n.t, host+" has ports", func() bool {
-		var why string
+		var why ports.Lack
 		p, why = n.Of(host)
-		return why == ""
+		return why == ports.Lack{}
 	})
 	return p
 }
