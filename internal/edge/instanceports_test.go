@@ -420,3 +420,70 @@ func TestAPortThatIsTakenIsBoundWhenItIsFree(t *testing.T) {
 		}
 	}
 }
+
+// TestAConnectionOutlivesItsPort deletes a host whose port was given to another
+// while a connection is open: it serves neither.
+func TestAConnectionOutlivesItsPort(t *testing.T) {
+	r := newInstanced(t, Options{}, to("old.test", backend(t, hello).URL), to("new.test", backend(t, hello).URL))
+	at := r.at("old.test", false)
+	held := r.dial(at)
+	defer held.Close()
+	answers := bufio.NewReader(held)
+	ask := func(head, host string) int {
+		_, _ = io.WriteString(held, head+"GET / HTTP/1.1\r\nHost: "+host+"\r\n\r\n")
+		resp, _ := readResponse(t, answers)
+		return resp.StatusCode
+	}
+	if got := ask(header2(t, 2, "203.0.113.7:1"), "old.test"); got != 200 {
+		t.Fatal(got)
+	}
+	r.remove("old.test")
+	r.SetInstancePorts([]InstancePort{{r.ports[0].Port, "new.test", false}})
+	for host, want := range map[string]int{"old.test": 404, "new.test": 421} {
+		if got := ask("", host); got != want {
+			t.Errorf("%s on the old connection: %d, want %d", host, got, want)
+		}
+	}
+	if got := r.sendTo(at, header2(t, 2, "203.0.113.7:1")+request("new.test")); !strings.HasPrefix(got, "HTTP/1.1 200 ") {
+		t.Errorf("new.test on the port that is its own now: %.40q", got)
+	}
+}
+
+func TestStreamsOnAnInstancePortEndWithTheirHost(t *testing.T) {
+	stream := backend(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "data: x\n\n")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	r := newInstanced(t, Options{}, to("app.test", stream.URL))
+	c := r.dial(r.at("app.test", false))
+	defer c.Close()
+	_, _ = io.WriteString(c, header2(t, 2, "203.0.113.7:1")+request("app.test"))
+	in := bufio.NewReader(c)
+	for line := ""; line != "data: x\n"; {
+		var err error
+		if line, err = in.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.remove("app.test")
+	r.SetInstancePorts(nil)
+	if _, err := io.ReadAll(in); err != nil {
+		t.Errorf("the stream of a host that is gone: %v", err)
+	}
+}
+
+func TestChallengesAreAnsweredOnInstancePorts(t *testing.T) {
+	acme := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the answer") })
+	r := newInstanced(t, Options{Locals: map[string]http.Handler{site.InternalACME: acme}}, to("app.test", backend(t, hello).URL), to("other.test", backend(t, hello).URL))
+	head := header2(t, 2, "203.0.113.7:1")
+	if got := r.sendTo(r.at("app.test", false), head+"GET /.well-known/acme-challenge/x HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n"); !strings.HasSuffix(got, "the answer") {
+		t.Errorf("HTTP-01: %q", got)
+	}
+	for name, want := range map[string]bool{"app.test": true, "other.test": false, "unknown.test": false} {
+		if _, err := r.handshake("app.test", head, name, acmeProtocol); (err == nil) != want {
+			t.Errorf("TLS-ALPN-01 for %s: %v", name, err)
+		}
+	}
+}

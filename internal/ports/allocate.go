@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -25,8 +26,11 @@ func (k *Keeper) allocate(ctx context.Context) error {
 	for _, h := range there {
 		p.taken[h.HTTP], p.taken[h.HTTPS] = true, true
 	}
-	for _, host := range order {
-		if there[host].whole() {
+	if slices.Contains(order, localhost) {
+		order = append([]string{localhost}, order...)
+	}
+	for i, host := range order {
+		if there[host].whole() || (i > 0 && host == localhost) {
 			continue
 		}
 		if err := k.claim(ctx, p, host, there[host]); err != nil {

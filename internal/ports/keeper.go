@@ -49,7 +49,7 @@ type Keeper struct {
 
 	mu      sync.Mutex      // guards what follows
 	wanted  map[string]bool // proxies that are served; nil: not known yet
-	order   []string        // the same, in the order in which they get ports
+	order   []string        // the same, as they came
 	held    map[string]held // what is allocated, as far as this node knows
 	why     map[string]Lack // of proxies that have not both ports, as far as it is clear
 	settled chan struct{}   // closed and replaced whenever that may have changed
@@ -77,29 +77,26 @@ func New(o Options) *Keeper {
 	}
 }
 
-// Want says which proxies there are from now on. It does not wait.
+// Want says which proxies there are from now on, in the order in which they get
+// ports, but that localhost comes first. It does not wait.
 func (k *Keeper) Want(hosts []string) {
+	k.mu.Lock()
+	same := k.wanted != nil && slices.Equal(hosts, k.order) // most changes are of settings
+	k.mu.Unlock()
+	if same {
+		return
+	}
 	wanted := make(map[string]bool, len(hosts))
 	for _, host := range hosts {
 		wanted[host] = true
 	}
-	order := slices.Clone(hosts)
-	slices.SortFunc(order, func(a, b string) int { return cmp.Or(first(a)-first(b), cmp.Compare(a, b)) })
 	k.mu.Lock()
-	k.wanted, k.order = wanted, order
+	k.wanted, k.order = wanted, slices.Clone(hosts)
 	k.mu.Unlock()
 	select {
 	case k.wake <- struct{}{}:
 	default: // a look is due already
 	}
-}
-
-// first is less for the proxy that gets its ports before all others.
-func first(host string) int {
-	if host == "localhost" {
-		return 0
-	}
-	return 1
 }
 
 // Of is the ports of a proxy, and, when it has not both, why.
@@ -179,7 +176,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	events := k.o.KV.Watch(ctx, PairPrefix)
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
-	due, all, changed := false, false, map[string]bool{}
+	due, all, failing, changed := false, false, false, map[string]bool{}
 	for {
 		select {
 		case e, open := <-events:
@@ -198,9 +195,10 @@ func (k *Keeper) Run(ctx context.Context) error {
 			if err == nil {
 				all = false
 				clear(changed)
-			} else if ctx.Err() == nil {
+			} else if ctx.Err() == nil && !failing {
 				k.o.Log.WarnContext(ctx, "the ports of instances can't be settled yet", "error", err)
 			}
+			failing = err != nil
 			timer.Reset(again)
 			continue
 		}

@@ -34,9 +34,12 @@ func (r Range) Holds(port int) bool {
 // spread is over how many ports hostnames are spread.
 const spread = 1000
 
+// localhost is the proxy whose ports people know.
+const localhost = "localhost"
+
 // preferred is where the search for a host's port begins: the same on every node.
 func (r Range) preferred(host string) int {
-	if host == "localhost" {
+	if host == localhost {
 		return r.First
 	}
 	h := fnv.New32a()
