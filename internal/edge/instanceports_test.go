@@ -449,6 +449,20 @@ func TestAConnectionOutlivesItsPort(t *testing.T) {
 	}
 }
 
+// TestAClientOverDatagramsIsNotItsBalancer: QUIC clients of a balancer must not
+// become loopback peers because their address is of another family.
+func TestAClientOverDatagramsIsNotItsBalancer(t *testing.T) {
+	var visit site.Visit
+	r := newInstanced(t, Options{TrustedProxies: []netip.Prefix{loopback}}, to("app.test", backend(t, hello).URL))
+	r.gate.decide(func(v *site.Visit, _ *http.Request) site.Verdict { visit = *v; return site.Verdict{} })
+	head := "\r\n\r\n\x00\r\nQUIT\n\x21\x12\x00\x0c" + "\xcb\x00\x71\x07" + "\xc0\x00\x02\x01" + "\x12\x67\x01\xbb"
+	for _, at := range []string{r.plain, r.at("app.test", false)} {
+		if got := r.sendTo(at, head+request("app.test")); !strings.HasPrefix(got, "HTTP/1.1 200 ") || visit.Client.String() != "203.0.113.7" || visit.Loopback || visit.Trusted {
+			t.Errorf("%s: %.40q %+v", at, got, visit)
+		}
+	}
+}
+
 func TestStreamsOnAnInstancePortEndWithTheirHost(t *testing.T) {
 	stream := backend(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")

@@ -97,7 +97,8 @@ func sizeV2(b []byte) (int, bool, error) {
 }
 
 // parseProxyHeader reads one whole header. Without a source the sender itself is
-// the peer: LOCAL, UNKNOWN and address families other than TCP over IP. Nothing
+// the peer: LOCAL, UNKNOWN, and clients that the balancer reached by a unix socket.
+// One that came to the balancer by datagrams (QUIC) is still who it is. Nothing
 // beside the addresses is believed.
 func parseProxyHeader(b []byte) (source, local netip.AddrPort, err error) {
 	r := bufio.NewReader(bytes.NewReader(b))
@@ -108,11 +109,16 @@ func parseProxyHeader(b []byte) (source, local netip.AddrPort, err error) {
 	if r.Buffered() > 0 {
 		return source, local, fmt.Errorf("%w: bytes behind it", errProxyHeader)
 	}
-	from, to, ok := h.TCPAddrs()
-	if !ok || h.Command.IsLocal() {
+	if h.Command.IsLocal() {
 		return source, local, nil
 	}
-	return addrPort(from), addrPort(to), nil
+	if from, to, ok := h.TCPAddrs(); ok {
+		return addrPort(from), addrPort(to), nil
+	}
+	if from, to, ok := h.UDPAddrs(); ok {
+		return addrPort((*net.TCPAddr)(from)), addrPort((*net.TCPAddr)(to)), nil
+	}
+	return source, local, nil
 }
 
 // proxyHeader is the header for a connection to a target on behalf of a client.
