@@ -15,6 +15,7 @@ import (
 	"gatehouse/internal/edge"
 	"gatehouse/internal/fetch"
 	"gatehouse/internal/journal"
+	"gatehouse/internal/mcpgate"
 	"gatehouse/internal/mcpserver"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/signin"
@@ -132,6 +133,9 @@ func (n *node) edgeOptions() edge.Options {
 			site.InternalAPI: n.doors.api, site.InternalOAuth: n.oauth, site.InternalPages: n.pages, site.InternalDemo: demo.New(),
 			site.InternalACME: n.certs.answers, site.InternalMCP: n.mcp,
 		},
+		MCP: mcpgate.New(mcpgate.Options{
+			Recorder: n.journal, Grantable: n.oauth.Grantable, SessionKey: n.sealer.Derive("sessions of MCP backends"),
+		}),
 		TokenInClear:   n.oauth.SeenInClear,
 		Vouched:        n.certs.keeper.Vouched,
 		TrustedProxies: listen.TrustedProxies, LocalhostPeers: listen.LocalhostPeers,

@@ -15,6 +15,7 @@ type requestBody struct {
 	strict  *strictConn // HTTP/1: knows why a body was refused
 	limit   int64       // 0: none
 	trailer http.Header
+	watch   func([]byte) // sees what is read; nil: nobody does
 	count   atomic.Int64
 	stopped atomic.Bool
 	whole   atomic.Bool           // the end was seen
@@ -31,6 +32,9 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if total := b.count.Add(int64(n)); b.limit > 0 && total > b.limit {
 		n, err = 0, errBodyTooLarge
+	}
+	if b.watch != nil && n > 0 {
+		b.watch(p[:n])
 	}
 	switch {
 	case err == nil:

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"gatehouse/internal/journal"
+	"gatehouse/internal/mcpgate"
 	"gatehouse/internal/site"
 )
 
@@ -43,6 +44,10 @@ type Options struct {
 	// Lookup finds where service:NAME and unix:NAME are to be dialed. It is asked
 	// at each dial. Without it, or when ok is false, such targets answer 503.
 	Lookup func(target string) (network, address string, ok bool)
+
+	// MCP watches and judges MCP messages. nil: nobody does, and rules for tools
+	// refuse everything.
+	MCP *mcpgate.Gate
 
 	// TokenInClear is told of requests that showed a bearer token over plain HTTP
 	// to a host that never works over it, so that the token gets revoked. The

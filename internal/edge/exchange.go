@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gatehouse/internal/journal"
+	"gatehouse/internal/mcpgate"
 	"gatehouse/internal/site"
 )
 
@@ -33,7 +34,8 @@ type exchange struct {
 	received  int64  // bytes from the client behind an upgrade
 	fault     string // what went wrong, for the journal
 	faultKind string
-	cors      string // the foreign origin that may read the answer
+	cors      string        // the foreign origin that may read the answer
+	pass      *mcpgate.Pass // what the MCP gate makes of it; nil: not its business
 
 	streamLinks // guarded by its shard of edge.streams
 	cancel      context.CancelCauseFunc
@@ -172,6 +174,10 @@ func (x *exchange) record() {
 		entry.Target = x.to.value
 	}
 	x.describe(entry)
+	if x.pass != nil {
+		x.pass.Record(*entry)
+		x.pass.Close()
+	}
 	x.edge.Recorder.Write(entry)
 }
 

@@ -17,7 +17,7 @@ func (x *exchange) forward() {
 	defer x.to.busy.Add(-1)
 	switch t := x.to; {
 	case t.local != nil:
-		x.serveLocal()
+		x.through(x.serveLocal)
 	case t.missing != "":
 		x.fail("no_target", t.missing)
 		x.problem(http.StatusServiceUnavailable, "no_target", "The target of this host is not there.")
@@ -26,7 +26,15 @@ func (x *exchange) forward() {
 	case x.tooLarge():
 		x.problem(http.StatusRequestEntityTooLarge, "too_large", "The request's body is larger than this host takes.")
 	default:
-		x.send()
+		x.through(x.send)
+	}
+}
+
+// through lets the MCP gate look at the request and at its answer.
+func (x *exchange) through(serve func()) {
+	if x.screened() {
+		serve()
+		x.w.settle()
 	}
 }
 
@@ -42,7 +50,9 @@ func (x *exchange) serveLocal() {
 		ctx = principal.With(ctx, who)
 	}
 	r := x.r.WithContext(ctx)
-	if x.body != nil {
+	if body, judged := x.judgedBody(); judged {
+		attachJudged(r, body)
+	} else if x.body != nil {
 		r.Body = x.body
 	}
 	x.to.local.ServeHTTP(x.w, r)
@@ -109,6 +119,10 @@ func (x *exchange) outbound(protocol string) (out *http.Request, ok bool) {
 // attachBody lets the client's body stream to the target.
 func (x *exchange) attachBody(out *http.Request) {
 	out.Trailer = nil
+	if body, judged := x.judgedBody(); judged {
+		attachJudged(out, body)
+		return
+	}
 	if x.body == nil {
 		out.Body, out.ContentLength, out.TransferEncoding = nil, 0, nil
 		return

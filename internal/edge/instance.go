@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"gatehouse/internal/mcpgate"
 	"gatehouse/internal/site"
 )
 
@@ -36,6 +37,7 @@ type instance struct {
 	prefix   string             // of identity headers, lower case
 	identity identityNames
 	dialer   *dialer
+	tools    *mcpgate.Rules // for MCP tools; nil: none
 }
 
 // compile makes w's snapshot, keeping the instances of hosts that have not
@@ -70,7 +72,7 @@ func (e *Edge) newInstance(host *site.Host, o site.Origins) *instance {
 		prefix: strings.ToLower(prefix), identity: namesUnder(prefix),
 		dialer: e.newDialer(p), origins: [2]string{o.Of(p.Hostname, true), o.Of(p.Hostname, false)},
 	}
-	in.own = e.newPicker(in, p)
+	in.own, in.tools = e.newPicker(in, p), mcpgate.Compile(p)
 	for _, r := range host.Routes() {
 		if in.targets[r.Target] == nil {
 			in.targets[r.Target] = e.newTarget(in, r.Target)

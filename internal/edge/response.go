@@ -1,8 +1,11 @@
 package edge
 
 import (
+	"errors"
 	"net/http"
 	"time"
+
+	"gatehouse/internal/mcpgate"
 )
 
 // response is the client's side of an exchange: it notes what was answered and
@@ -14,11 +17,21 @@ type response struct {
 	written int64     // bytes of body
 	first   time.Time // when the final header was written
 	custom  bool      // custom_response_headers apply
+
+	pass    *mcpgate.Pass // judges or watches the body; nil: nobody does
+	holding int           // the status of an answer that is held back until it is whole
+	spoilt  bool          // what the target sends is not passed on any more
 }
 
 // WriteHeader notes the final status. Interim answers (1xx) pass.
 func (w *response) WriteHeader(status int) {
+	if w.holding != 0 || w.spoilt {
+		return
+	}
 	if w.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
+		if w.pass != nil && !w.begins(status) {
+			return
+		}
 		w.status, w.first = status, time.Now()
 		if w.x.leaves && status != http.StatusSwitchingProtocols {
 			w.Header()["Connection"] = []string{"close"} // what follows was not checked
@@ -47,18 +60,48 @@ func (w *response) keepSecure() {
 	}
 }
 
-// Write counts.
+var errUnclear = errors.New("the target's answer is not passed on")
+
+// Write counts, and shows the MCP gate what it looks at.
 func (w *response) Write(b []byte) (int, error) {
-	if w.status == 0 {
+	if w.status == 0 && w.holding == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
-	n, err := w.ResponseWriter.Write(b)
+	switch {
+	case w.spoilt:
+		return 0, errUnclear
+	case w.holding != 0:
+		if err := w.pass.Hold(b); err != nil {
+			w.holding = 0
+			w.pass = nil
+			w.unclear(err)
+			return 0, errUnclear
+		}
+		return len(b), nil
+	case w.pass == nil:
+		n, err := w.ResponseWriter.Write(b)
+		w.written += int64(n)
+		return n, err
+	}
+	kept, err := w.pass.Write(b)
+	if err != nil {
+		w.spoilt = true
+		w.x.fail("mcp_unclear", err.Error())
+		return 0, errors.Join(errUnclear, err)
+	}
+	n, err := w.ResponseWriter.Write(kept)
 	w.written += int64(n)
-	return n, err
+	if err != nil {
+		return 0, err
+	}
+	return len(b), nil
 }
 
 // Flush sends what was written.
 func (w *response) Flush() {
+	if w.holding != 0 {
+		return // what is held back is sent when it is whole
+	}
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}

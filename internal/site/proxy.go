@@ -103,17 +103,6 @@ type WeightedTarget struct {
 	Weight int    `json:"weight"` // 1..1000
 }
 
-// MCPRule allows or denies tools of an MCP backend.
-type MCPRule struct {
-	Tools         []string `json:"tools"` // globs
-	Action        string   `json:"action"`
-	Users         []string `json:"users,omitempty"`
-	Scopes        []string `json:"scopes,omitempty"`
-	Clients       []string `json:"clients,omitempty"`
-	RequiresScope string   `json:"requires_scope,omitempty"`
-	Rate          string   `json:"rate,omitempty"`
-}
-
 // Modes and policies, the values of the fields of the same name.
 const (
 	TLSTerminate   = "terminate"
@@ -159,7 +148,7 @@ func (p Proxy) GitHubSecretPlace() string { return "proxy:" + p.Hostname + ":git
 func (p Proxy) Clone() Proxy {
 	c := p
 	c.Targets = slices.Clone(p.Targets)
-	c.MCPTools = slices.Clone(p.MCPTools)
+	c.MCPTools = slices.Clone(p.MCPTools) // what is inside is never changed in place
 	c.CustomHeaders = maps.Clone(p.CustomHeaders)
 	c.CustomResponseHeaders = maps.Clone(p.CustomResponseHeaders)
 	c.ResourceCustomMetadata = maps.Clone(p.ResourceCustomMetadata)

@@ -30,6 +30,7 @@ func (p Proxy) Validate(role Role) error {
 	p.checkTransport(&broken)
 	p.checkHeaders(&broken)
 	p.checkAccess(&broken)
+	p.checkMCP(&broken)
 	p.checkRouting(&broken, role)
 	p.checkResource(&broken)
 	p.checkOAuthServer(&broken)
@@ -139,6 +140,9 @@ func (p *Proxy) checkPassthrough(broken *fault.Rules) {
 	}
 	if p.MCPEnabled {
 		broken.Add("mcp_enabled", rule)
+	}
+	if len(p.MCPTools) > 0 {
+		broken.Add("mcp_tools", rule)
 	}
 	if t, err := ParseTarget(p.TargetURL); err == nil && (t.Kind == TargetInternal || t.Kind == TargetStdio) {
 		broken.Add("target_url", "must be reachable by TCP with tls_mode passthrough")

@@ -63,7 +63,7 @@ func (p *Proxy) checkRole(broken *fault.Rules, role Role) {
 }
 
 // checkLater refuses settings whose part of Gatehouse does not exist yet: a
-// setting that does nothing would be a promise not kept, for mcp_tools an open door.
+// setting that does nothing would be a promise not kept.
 func (p *Proxy) checkLater(broken *fault.Rules) {
 	const rule = "is not supported by this version"
 	for _, f := range []struct {
@@ -71,7 +71,7 @@ func (p *Proxy) checkLater(broken *fault.Rules) {
 		set  bool
 	}{
 		{"targets", len(p.Targets) > 0}, {"lb_policy", p.LBPolicy == LeastConn || p.LBPolicy == Sticky},
-		{"health_path", p.HealthPath != ""}, {"mcp_tools", len(p.MCPTools) > 0},
+		{"health_path", p.HealthPath != ""},
 		{"resource_stateful", p.ResourceStateful}, {"resource_versions", len(p.ResourceVersions) > 0},
 	} {
 		if f.set {

@@ -31,6 +31,7 @@ type Sealer struct {
 type sealKey struct {
 	id   [sealIDSize]byte
 	aead cipher.AEAD
+	root []byte // what Derive derives from
 }
 
 // KeySize is the length of a SECRET_KEY in bytes.
@@ -79,8 +80,10 @@ func CheckSecretKey(key []byte) error {
 func newSealKey(key []byte) (sealKey, error) {
 	var k sealKey
 	id, idErr := hkdf.Expand(sha256.New, key, "gatehouse seal key id", sealIDSize)
+	var rootErr error
+	k.root, rootErr = hkdf.Expand(sha256.New, key, "gatehouse derived keys", KeySize)
 	secret, keyErr := hkdf.Expand(sha256.New, key, "gatehouse seal aes-256-gcm", KeySize)
-	if err := errors.Join(idErr, keyErr); err != nil {
+	if err := errors.Join(idErr, rootErr, keyErr); err != nil {
 		return k, err
 	}
 	block, err := aes.NewCipher(secret)
@@ -98,6 +101,15 @@ func (s *Sealer) Seal(purpose string, plain []byte) []byte {
 	k := s.keys[0]
 	head := append([]byte{sealFormat}, k.id[:]...)
 	return k.aead.Seal(head, nil, plain, additional(head, purpose))
+}
+
+// Derive is a key of 32 bytes for one purpose, the same wherever SECRET_KEY is.
+func (s *Sealer) Derive(purpose string) []byte {
+	key, err := hkdf.Expand(sha256.New, s.keys[0].root, purpose, KeySize)
+	if err != nil { // the lengths are fixed: can't happen
+		panic(err)
+	}
+	return key
 }
 
 // Open is what was sealed for purpose. The error, of kind Internal, tells a
