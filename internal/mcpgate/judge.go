@@ -80,9 +80,10 @@ func (p *Pass) readable(r *http.Request) *Refusal {
 	if e := r.Header["Content-Encoding"]; len(e) > 1 || (len(e) == 1 && !strings.EqualFold(e[0], "identity")) {
 		return plain(http.StatusBadRequest, codeInvalid, "mcp_encoded", "Messages to this host must not have a Content-Encoding.", 0)
 	}
-	_, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if charset := params["charset"]; err == nil && charset != "" && !strings.EqualFold(charset, "utf-8") {
-		return plain(http.StatusBadRequest, codeInvalid, "mcp_encoded", "Messages to this host are UTF-8.", 0)
+	kinds := r.Header["Content-Type"]
+	_, params, err := mime.ParseMediaType(strings.Join(kinds, ","))
+	if charset := params["charset"]; len(kinds) > 1 || (len(kinds) == 1 && err != nil) || (charset != "" && !strings.EqualFold(charset, "utf-8")) {
+		return plain(http.StatusBadRequest, codeInvalid, "mcp_encoded", "Messages to this host are UTF-8, and their Content-Type says nothing else.", 0)
 	}
 	return nil
 }

@@ -47,7 +47,6 @@ type Pass struct {
 	watch    watcher
 	sieve    sieve
 	held     []byte
-	status   int
 	outcomes []outcome
 }
 
@@ -119,7 +118,6 @@ var errEncoded = errors.New("the backend encoded an answer that has to be judged
 // hold: the body goes to Hold and the answer is what Finish says. An error means
 // that nothing of the answer may be passed on.
 func (p *Pass) Begin(status int, h http.Header) (hold bool, err error) {
-	p.status = status
 	if p.mcp && p.visit.Target() != site.InternalMCP {
 		p.gate.markSession(p.visit, h)
 	}
@@ -190,8 +188,8 @@ func (p *Pass) Hold(b []byte) error {
 // Finish is the answer that was held, without what its reader may not see.
 func (p *Pass) Finish() ([]byte, error) {
 	kept, err := filterTools(p.held, p.sees)
-	if err != nil && p.status >= http.StatusBadRequest {
-		return p.held, nil // a page about a failure
+	if err != nil && !mayBeJSON(p.held) {
+		return p.held, nil // no answer to a message: a page about a failure, or "Accepted"
 	}
 	p.scan.write(kept)
 	return kept, err
