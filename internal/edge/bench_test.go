@@ -17,13 +17,17 @@ import (
 // measured is the edge: raw bytes over loopback.
 func wire(b *testing.B, body int) string {
 	b.Helper()
+	return wireOf(b, "text/plain", string(make([]byte, body)))
+}
+
+func wireOf(b *testing.B, kind, body string) string {
+	b.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = l.Close() })
-	reply := []byte(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n", body))
-	reply = append(reply, make([]byte, body)...)
+	reply := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", kind, len(body), body)
 	go func() {
 		for {
 			c, err := l.Accept()
