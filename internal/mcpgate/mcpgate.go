@@ -1,9 +1,9 @@
 // Package mcpgate is what the data path knows of MCP messages on their way to a
-// backend and back: it recognises them in every version of the protocol, applies
+// backend and back: it recognizes them in every version of the protocol, applies
 // a proxy's rules for tools to calls and to lists of tools, binds sessions to
 // who began them, and writes down each call.
 //
-// Recognising follows JSON-RPC 2.0 and MCP's transports: Streamable HTTP
+// Recognizing follows JSON-RPC 2.0 and MCP's transports: Streamable HTTP
 // (2025-03-26 and later, batches included), the stateless form of 2026-07-28
 // with its Mcp-Method and Mcp-Name headers, and HTTP+SSE (2024-11-05). Where
 // rules exist the body counts, whatever headers say, and what two programs could
