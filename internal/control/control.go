@@ -176,6 +176,7 @@ type Worlds interface {
 // Certificates finds what a name is served with; package cert has them.
 type Certificates interface {
 	Find(name string) *cert.Served
+	Digest() [32]byte // of which certificate each name has
 }
 
 // Names knows what the machine's administrator and the services define for

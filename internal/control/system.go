@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"time"
 
+	"gatehouse/internal/fault"
 	"gatehouse/internal/journal"
 	"gatehouse/internal/site"
 	"gatehouse/internal/store"
@@ -71,6 +72,7 @@ type Info struct {
 	Platform   string             `json:"platform"`
 	BaseDomain string             `json:"base_domain"`
 	SignIn     string             `json:"sign_in" jsonschema:"origin of the sign-in host"`
+	Digests    *Digests           `json:"digests,omitempty" jsonschema:"of what this node serves, to compare nodes; for administrators"`
 	Store      *store.Description `json:"store,omitempty" jsonschema:"for administrators"`
 }
 
@@ -81,8 +83,12 @@ func (c *Control) Info(ctx context.Context, _ Nothing) (Info, error) {
 	if !c.admin(ctx) {
 		return info, nil
 	}
+	info.Digests = c.digests()
 	described, err := c.deps.Store.Describe(ctx)
 	info.Store = &described
+	if fault.Is(err, fault.Unavailable) { // how much there is in it can wait
+		err = nil
+	}
 	return info, err
 }
 

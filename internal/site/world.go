@@ -1,6 +1,9 @@
 package site
 
 import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -89,4 +92,24 @@ func (w *World) HasRoute(id string, version int64) bool {
 		return !ok && version == 0
 	}
 	return v >= version
+}
+
+// Digest is what w holds of proxies and of routes, as SHA-256: two nodes that
+// serve the same answer the same. It reads every host.
+func (w *World) Digest() (proxies, routes [32]byte) {
+	sum := sha256.New()
+	for _, h := range w.Hosts() {
+		b, err := json.Marshal(h.Proxy)
+		if err != nil { // what was read from JSON can be written as JSON
+			b = []byte(err.Error())
+		}
+		fmt.Fprintf(sum, "%d %s %s\n", len(b), b, h.stamp)
+	}
+	sum.Sum(proxies[:0])
+	sum.Reset()
+	for _, id := range slices.Sorted(maps.Keys(w.routes)) {
+		fmt.Fprintf(sum, "%q %d\n", id, w.routes[id])
+	}
+	sum.Sum(routes[:0])
+	return proxies, routes
 }
