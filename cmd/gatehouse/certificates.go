@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"os"
-	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -66,15 +65,16 @@ func (c *certificates) Run(ctx context.Context) error {
 
 // Want says which hosts a world serves over HTTPS.
 func (c *certificates) Want(w *site.World) {
-	hosts := make([]cert.Wanted, 0, w.Len())
-	for _, h := range w.Hosts() {
-		hosts = append(hosts, cert.Wanted{Name: h.Proxy.Hostname, Object: h.Proxy.CertName})
+	all, public := make([]cert.Wanted, w.Len()), make([]cert.Wanted, 0, w.Len())
+	for i, h := range w.Hosts() {
+		p := &h.Proxy
+		all[i] = cert.Wanted{Name: p.Hostname, Object: p.CertName}
+		if p.EnableHTTPS && p.Enabled && p.TLSMode == site.TLSTerminate {
+			public = append(public, all[i])
+		}
 	}
-	c.keeper.Want(hosts)
-	c.manager.Want(slices.DeleteFunc(hosts, func(h cert.Wanted) bool {
-		p := w.Host(h.Name).Proxy
-		return !p.EnableHTTPS || !p.Enabled || p.TLSMode != site.TLSTerminate
-	}))
+	c.keeper.Want(all)
+	c.manager.Want(public)
 }
 
 // dns is how DNS-01 challenges are answered; nil: they are not.

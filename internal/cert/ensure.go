@@ -2,6 +2,7 @@ package cert
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,11 +59,17 @@ func namesFor(hostname string) [2]string {
 func (m *Manager) uncovered() []Wanted {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.unsure {
+	hosts := m.unseen
+	if m.unsure {
+		hosts = *m.hosts.Load()
+	}
+	m.unsure, m.unseen = false, nil
+	hosts = slices.DeleteFunc(slices.Clone(hosts), func(h Wanted) bool {
+		return h.Object != "" || m.certifiable(h.Name) != "" || !m.wants(h)
+	})
+	if len(hosts) == 0 {
 		return nil
 	}
-	m.unsure = false
-	hosts := *m.hosts.Load()
 	domains := make(map[string]bool, len(m.objects))
 	for _, o := range m.objects {
 		if !o.promising() {
@@ -76,11 +83,18 @@ func (m *Manager) uncovered() []Wanted {
 	for _, h := range hosts {
 		_, parent, _ := strings.Cut(h.Name, ".")
 		covered := domains[h.Name] || (domains["*."+parent] && !strings.HasPrefix(h.Name, "*."))
-		if h.Object == "" && !covered && m.certifiable(h.Name) == "" && !m.own(h.Name) {
+		if !covered && !m.own(h.Name) {
 			open = append(open, h)
 		}
 	}
 	return open
+}
+
+// wants reports whether a host is still served.
+func (m *Manager) wants(h Wanted) bool {
+	hosts := *m.hosts.Load()
+	i, there := slices.BinarySearchFunc(hosts, h.Name, func(h Wanted, name string) int { return strings.Compare(h.Name, name) })
+	return there && hosts[i] == h
 }
 
 // promising reports whether an object has a certificate that is valid, or may

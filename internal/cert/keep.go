@@ -2,6 +2,7 @@ package cert
 
 import (
 	"crypto/tls"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -14,12 +15,53 @@ const acmeProtocol = "acme-tls/1"
 
 // Want says which hosts are served, in place of those said before. When it
 // returns, each that can have a certificate has one. It costs some 100 µs for
-// each new name.
+// each new name, and little for those that stay.
 func (k *Keeper) Want(hosts []Wanted) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.hosts = slices.Clone(hosts)
-	k.renew(time.Now())
+	before := k.hosts
+	k.hosts = inOrder(hosts)
+	come, gone := since(before, k.hosts)
+	if len(come)+len(gone) == 0 {
+		return
+	}
+	now, old := time.Now(), *k.snapshot.Load()
+	fresh := maps.Clone(old)
+	for _, h := range gone {
+		delete(fresh, h.Name)
+	}
+	for _, h := range come {
+		if s := k.choose(old[h.Name], h, now); s != nil {
+			fresh[h.Name] = s
+		}
+	}
+	k.snapshot.Store(&fresh)
+}
+
+// inOrder is a copy in name order.
+func inOrder(hosts []Wanted) []Wanted {
+	hosts = slices.Clone(hosts)
+	slices.SortFunc(hosts, func(a, b Wanted) int { return strings.Compare(a.Name, b.Name) }) // they come sorted
+	return hosts
+}
+
+// since are what the one list has and before has not, and the other way round;
+// both are in name order.
+func since(before, now []Wanted) (come, gone []Wanted) {
+	for len(before) > 0 && len(now) > 0 {
+		if before[0] == now[0] {
+			before, now = before[1:], now[1:]
+			continue
+		}
+		order := strings.Compare(before[0].Name, now[0].Name)
+		if order <= 0 {
+			gone, before = append(gone, before[0]), before[1:]
+		}
+		if order >= 0 {
+			come, now = append(come, now[0]), now[1:]
+		}
+	}
+	return append(come, now...), append(gone, before...)
 }
 
 // setIssued takes in what has been issued by now.

@@ -71,6 +71,7 @@ type Manager struct {
 	served  map[string]*Served
 	busy    map[string]time.Time // being worked on here; or by another node, until then
 	unsure  bool                 // whether all hosts have what they need: it was not looked at since something changed
+	unseen  []Wanted             // hosts that came since then
 }
 
 // NewManager makes a manager. It starts nothing and reads nothing.
@@ -190,8 +191,14 @@ func (m *Manager) apply(ctx context.Context, name string) error {
 // Want says which hosts are served over HTTPS here. Those that no certificate is
 // kept for, and that an authority could certify, get one of their own.
 func (m *Manager) Want(hosts []Wanted) {
-	m.hosts.Store(&hosts)
-	m.doubt()
+	hosts = inOrder(hosts)
+	come, gone := since(*m.hosts.Swap(&hosts), hosts)
+	if len(come)+len(gone) == 0 {
+		return
+	}
+	m.mu.Lock()
+	m.unseen = append(m.unseen, come...)
+	m.mu.Unlock()
 	m.wake()
 }
 

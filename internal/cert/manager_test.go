@@ -163,7 +163,7 @@ func TestWhatHostsNeedTheirOwn(t *testing.T) {
 	for _, h := range m.uncovered() {
 		got = append(got, h.Name)
 	}
-	if text := strings.Join(got, " "); text != "w.net b.a.w.net broken.net old.net new.net" {
+	if text := strings.Join(got, " "); text != "b.a.w.net broken.net new.net old.net w.net" {
 		t.Errorf("%s", text)
 	}
 }

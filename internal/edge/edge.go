@@ -121,7 +121,7 @@ func New(o Options) *Edge {
 	o.setDefaults()
 	e := &Edge{Options: o, handoff: newHandoff(), nodeMark: newMark(), recheck: make(chan struct{}, 1)}
 	e.instancePorts.places, e.instancePorts.retry = make(map[int]*instancePlace), make(chan struct{}, 1)
-	e.snapshot.Store(&snapshot{world: &site.World{}})
+	e.snapshot.Store(&snapshot{world: &site.World{}, instances: map[*site.Host]*instance{}})
 	e.conns.seed, e.conns.limit, e.conns.perIP = maphash.MakeSeed(), int64(o.MaxConnections), o.MaxConnectionsPerIP
 	e.rates.seed, e.rates.perSecond = maphash.MakeSeed(), o.MaxRequestsPerIP
 	e.tls, e.acme = e.tlsConfig("h2", "http/1.1"), e.tlsConfig(acmeProtocol)

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -44,18 +45,19 @@ type instance struct {
 // changed, and lists those that it replaces.
 func (e *Edge) compile(w *site.World, old *snapshot) (next *snapshot, retired []*instance) {
 	o := w.Origins
-	next = &snapshot{world: w, instances: make(map[*site.Host]*instance, w.Len()), signIn: [2]string{o.SignIn(true), o.SignIn(false)}}
-	for _, host := range w.Hosts() {
-		in := old.instances[host]
-		if in == nil || old.world.Origins != o {
-			in = e.newInstance(host, o)
-		}
-		next.instances[host] = in
+	next = &snapshot{world: w, signIn: [2]string{o.SignIn(true), o.SignIn(false)}}
+	come, gone := w.Since(old.world)
+	if old.world.Origins == o {
+		next.instances = maps.Clone(old.instances)
+	} else {
+		next.instances, come, gone = make(map[*site.Host]*instance, w.Len()), w.Hosts(), old.world.Hosts()
 	}
-	for host, in := range old.instances {
-		if next.instances[host] != in {
-			retired = append(retired, in)
-		}
+	for _, host := range gone {
+		retired = append(retired, old.instances[host])
+		delete(next.instances, host)
+	}
+	for _, host := range come {
+		next.instances[host] = e.newInstance(host, o)
 	}
 	return next, retired
 }

@@ -2,6 +2,9 @@ package site_test
 
 import (
 	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"gatehouse/internal/site"
@@ -43,6 +46,73 @@ func TestDigestTellsWorldsApartAndNothingElse(t *testing.T) {
 	} {
 		if digest(w) == same {
 			t.Errorf("%s makes no difference", what)
+		}
+	}
+}
+
+// TestWithIsWhatANewWorldWouldBe makes many random changes one after the other.
+func TestWithIsWhatANewWorldWouldBe(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	proxies, routes := map[string]site.Proxy{}, map[string]site.Route{}
+	w := compiled(t, nil)
+	for version := range int64(2000) {
+		c := site.Change{Proxies: map[string]*site.Proxy{}, Routes: map[string]*site.Route{}}
+		for range random.IntN(3) {
+			name := fmt.Sprintf("h%d.localhost", random.IntN(12))
+			if random.IntN(3) == 0 {
+				c.Proxies[name] = nil
+				delete(proxies, name)
+				continue
+			}
+			p := proxy(name, version)
+			p.RouteMode = []string{site.RoutesAll, site.RoutesNone, site.RoutesSelective}[random.IntN(3)]
+			p.EnabledRoutes = []string{"r1"}
+			proxies[name], c.Proxies[name] = p, &p
+		}
+		for range random.IntN(2) {
+			id := fmt.Sprintf("r%d", random.IntN(4))
+			if random.IntN(3) == 0 {
+				c.Routes[id] = nil
+				delete(routes, id)
+				continue
+			}
+			r := shared(id, version)
+			if random.IntN(3) == 0 {
+				r.Scope, r.ProxyHostnames = site.ScopeProxy, []string{fmt.Sprintf("h%d.localhost", random.IntN(12))}
+			}
+			if random.IntN(8) == 0 {
+				r.Match, r.PathPattern = site.MatchRegex, "(" // it takes the hosts that it applies to out
+			}
+			routes[id], c.Routes[id] = r, &r
+		}
+		next, _ := w.With(c)
+		fresh, _ := site.NewWorld(at, slices.Collect(maps.Values(proxies)), slices.Collect(maps.Values(routes)), w)
+		gotProxies, gotRoutes := next.Digest()
+		wantProxies, wantRoutes := fresh.Digest()
+		if gotProxies != wantProxies || gotRoutes != wantRoutes {
+			t.Fatalf("change %d: %+v", version, c)
+		}
+		checkSince(t, w, next, fresh)
+		w = next
+	}
+}
+
+// checkSince wants the same *Host wherever nothing changed, and all others named.
+func checkSince(t *testing.T, before, now, fresh *site.World) {
+	t.Helper()
+	come, gone := now.Since(before)
+	for _, h := range now.Hosts() {
+		name := h.Proxy.Hostname
+		if now.Host(name) != h || (before.Host(name) == h) == slices.Contains(come, h) {
+			t.Fatalf("%s: in the list of what came: %v", name, slices.Contains(come, h))
+		}
+		if old := before.Host(name); old != nil && (fresh.Host(name) == old) != (h == old) {
+			t.Fatalf("%s is another host, and nothing of it changed", name)
+		}
+	}
+	for _, h := range before.Hosts() {
+		if (now.Host(h.Proxy.Hostname) == h) == slices.Contains(gone, h) {
+			t.Fatalf("%s: in the list of what went: %v", h.Proxy.Hostname, slices.Contains(gone, h))
 		}
 	}
 }
