@@ -8,57 +8,6 @@ import (
 	"time"
 )
 
-// TestTwoNodesAreOneGatehouse signs in, creates, revokes and asks, each step on
-// another node than the one before.
-func TestTwoNodesAreOneGatehouse(t *testing.T) {
-	t.Parallel()
-	c := startCluster(t, 2, "RATE_LIMITS=off", "OAUTH_USER_USERS=local:alice")
-	a, b := c.nodes[1], c.nodes[0] // the link of the node that started last works
-	p := c.visitor(a.person())
-	p.becomeAdmin()
-	p.login("--scope", "admin")
-	onA := &api{a, a.token()}
-	onB := &api{b, onA.token}
-
-	t.Run("health and info name the backend", func(t *testing.T) {
-		for _, node := range []*api{onA, onB} {
-			if got := node.do("GET", "/health", "", http.StatusOK); !strings.Contains(got.Body, `"backend":"redis"`) || !strings.Contains(got.Body, `"store":"ok"`) {
-				t.Errorf("health says %s", got.Body)
-			}
-			if got := node.do("GET", "/system/info", "", http.StatusOK); !strings.Contains(got.Body, c.redis.URL()) || strings.Contains(got.Body, redisPassword) {
-				t.Errorf("info says %s, want %s without its password", got.Body, c.redis.URL())
-			}
-		}
-	})
-	t.Run("each knows the other", func(t *testing.T) {
-		for _, node := range []*api{onA, onB} {
-			node.s.await(10*time.Second, "two nodes on the list", func() bool {
-				got := node.do("GET", "/system/nodes", "", http.StatusOK).Body
-				return strings.Count(got, `"node":`) == 2 && strings.Count(got, `"self":true`) == 1
-			})
-		}
-	})
-	t.Run("what one creates both serve within a second", func(t *testing.T) { createdServes(t, c, onA) })
-	t.Run("each step of a sign-in on another node", func(t *testing.T) { scatteredSteps(t, c, p, onA, onB) })
-	t.Run("people read it with redis-cli", func(t *testing.T) {
-		if got := c.redis.CLI(t, "get", "proxy:localhost"); !strings.Contains(got, `"proxy_hostname":"localhost"`) {
-			t.Errorf("GET proxy:localhost: %s", got)
-		}
-		if got := c.redis.CLI(t, "smembers", "proxies"); !strings.Contains(got, "app.localhost") {
-			t.Errorf("SMEMBERS proxies: %s", got)
-		}
-	})
-	t.Run("kill -9 of one loses nothing acknowledged", func(t *testing.T) {
-		for _, host := range a.writeUntilKilled(onA.token, 0) {
-			if got := onB.ask("GET", "/proxies/"+host, ""); got.StatusCode != http.StatusOK {
-				t.Errorf("%s was acknowledged by the node that was killed, and the other says %d", host, got.StatusCode)
-			}
-		}
-		a.run()
-		onA.do("GET", "/proxies/app.localhost", "", http.StatusOK)
-	})
-}
-
 // createdServes creates a host on one node and asks the other for it.
 func createdServes(t *testing.T, c *cluster, onA *api) {
 	client := c.clients[0]

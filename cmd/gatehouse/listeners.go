@@ -30,6 +30,7 @@ type listeners struct {
 	plain, secure net.Listener // the data path
 	direct        net.Listener // API_LISTEN; nil: closed
 	socket        net.Listener // DATA_DIR/api.sock, 0600
+	nodes         net.Listener // NODE_LISTEN, for other nodes; nil: closed
 }
 
 // listen binds every listener of cfg, or none.
@@ -50,6 +51,9 @@ func listen(cfg *config.Config, log *slog.Logger) (*listeners, error) {
 	}
 	if err == nil {
 		l.socket, err = bindSocket(filepath.Join(cfg.DataDir, "api.sock"), log)
+	}
+	if err == nil {
+		l.nodes, err = bindNodes(cfg, log)
 	}
 	if err != nil {
 		l.Close()
@@ -116,7 +120,7 @@ func (l *listeners) origins(cfg *config.Config) site.Origins {
 // addresses are those of every TCP listener: no target may lead back to them.
 func (l *listeners) addresses() []netip.AddrPort {
 	var all []netip.AddrPort
-	for _, listener := range []net.Listener{l.plain, l.secure, l.direct} {
+	for _, listener := range []net.Listener{l.plain, l.secure, l.direct, l.nodes} {
 		if listener == nil {
 			continue
 		}
@@ -129,7 +133,7 @@ func (l *listeners) addresses() []netip.AddrPort {
 
 // Close closes what is open; closing twice is fine.
 func (l *listeners) Close() {
-	for _, listener := range []net.Listener{l.plain, l.secure, l.direct, l.socket} {
+	for _, listener := range []net.Listener{l.plain, l.secure, l.direct, l.socket, l.nodes} {
 		if listener != nil {
 			listener.Close()
 		}

@@ -80,7 +80,7 @@ func (n *node) controlDeps() control.Deps {
 	}
 	return control.Deps{
 		Store: n.store, Sealer: n.sealer, Worlds: n.roster, Origins: n.origins, Journal: n.journal, Log: n.component("control"),
-		Levels: n.levels, OAuth: n.oauth, Hasher: n.pages.Hasher(), Logins: n.pages, Certificates: n.certs.keeper, Manager: n.certs.manager, Loops: n.loops, Ports: n.ports, Listening: n.listening(), Backend: n.backend(), Shared: n.cfg.Redis.Enabled(), Node: name, Release: release().Version,
+		Levels: n.levels, OAuth: n.oauth, Hasher: n.pages.Hasher(), Logins: n.pages, Certificates: n.certs.keeper, Manager: n.certs.manager, Loops: n.loops, Ports: n.ports, Listening: n.listening(), Backend: n.backend(), Shared: n.cfg.Redis.Enabled(), Node: name, Tag: n.peers.Tag(), Address: n.announced(), Release: release().Version,
 	}
 }
 
@@ -120,8 +120,8 @@ func ourAddress(ip netip.Addr) bool {
 func (n *node) mcpOptions() mcpserver.Options {
 	return mcpserver.Options{
 		Control: n.control, Scopes: n.oauth.Scopes, Grantable: n.oauth.Grantable,
-		Command: (&inside{api: n.doors.api, operations: n.control.Operations()}).run,
-		Release: release().Version, Logger: n.component("mcp"),
+		Command:  (&inside{api: n.doors.api, operations: n.control.Operations()}).run,
+		Handover: n.peers, Release: release().Version, Logger: n.component("mcp"),
 	}
 }
 

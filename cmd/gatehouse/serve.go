@@ -13,6 +13,7 @@ import (
 	"gatehouse/internal/config"
 	"gatehouse/internal/control"
 	"gatehouse/internal/edge"
+	"gatehouse/internal/handover"
 	"gatehouse/internal/journal"
 	"gatehouse/internal/mcpserver"
 	"gatehouse/internal/oauth"
@@ -46,6 +47,7 @@ type node struct {
 	edge    *edge.Edge
 	doors   *doors
 	mcp     *mcpserver.Server
+	peers   *handover.Peers
 }
 
 // serve runs the whole system until ctx ends. With protect it first makes sure
@@ -110,6 +112,9 @@ func (n *node) build() (err error) {
 	if n.pages, err = signin.New(n.signinOptions()); err != nil {
 		return err
 	}
+	if n.peers, err = n.newPeers(); err != nil {
+		return err
+	}
 	n.control = control.New(n.controlDeps())
 	if n.doors, err = n.newDoors(); err != nil {
 		return err
@@ -145,7 +150,7 @@ func (n *node) prepare(ctx context.Context) error {
 // parts run it makes sure of the host to protect, and tells where everything is.
 func (n *node) run(ctx context.Context, protect *protectArgs) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, part := range []func(context.Context) error{n.roster.Run, n.certs.Run, n.oauth.Run, n.edge.Run, n.ports.Run, n.doors.Run, n.control.Run, n.mcp.Run} {
+	for _, part := range []func(context.Context) error{n.roster.Run, n.certs.Run, n.oauth.Run, n.edge.Run, n.ports.Run, n.doors.Run, n.control.Run, n.mcp.Run, n.peers.Run} {
 		group.Go(func() error { return part(ctx) })
 	}
 	group.Go(func() error {

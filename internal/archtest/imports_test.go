@@ -33,6 +33,7 @@ var allowed = map[string][]string{
 	"internal/cert/acme":                {"internal/fault", "internal/store"},
 	"internal/ports":                    {"internal/fault", "internal/store"},
 	"internal/roster":                   {"internal/fault", "internal/site", "internal/store"},
+	"internal/handover":                 {"internal/fault", "internal/principal", "internal/site"},
 	"internal/demo":                     {"internal/principal"},
 	"internal/oauth":                    {"internal/fault", "internal/fetch", "internal/principal", "internal/page", "internal/site", "internal/store", "internal/journal"},
 	"internal/signin":                   {"internal/fault", "internal/principal", "internal/page", "internal/site", "internal/store", "internal/journal", "internal/oauth"},

@@ -69,6 +69,21 @@ func listenAddress() kind[string] {
 	}}
 }
 
+// nodeAddress is where other nodes are listened to.
+func nodeAddress() kind[string] {
+	return kind[string]{"address:port such as 10.0.0.5:7946, auto, or off", func(raw string) (string, error) {
+		if strings.EqualFold(raw, NodeAuto) {
+			return NodeAuto, nil
+		}
+		if host, _, err := net.SplitHostPort(raw); err == nil && host != "" {
+			if _, err := netip.ParseAddr(host); err != nil {
+				return "", errForm
+			}
+		}
+		return listenAddress().parse(raw)
+	}}
+}
+
 // dnsServer is a name server; port 53 unless given.
 func dnsServer() kind[string] {
 	return kind[string]{"a name server: host, or host:port", func(raw string) (string, error) {

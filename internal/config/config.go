@@ -51,12 +51,16 @@ type Listen struct {
 	HTTPSPort       int    // 0: any free port
 	PublicHTTPSPort int    // the port that clients see; 0: the HTTPS port
 	API             string // host:port of the direct door to the API; empty: closed
+	Node            string // host:port of the door for other nodes, NodeAuto, or empty: closed
 	LocalhostPeers  []netip.Prefix
 	TrustedProxies  []netip.Prefix
 	BaseDomain      string // lower case, without a trailing dot
 	InstancePorts   bool   // whether each proxy also listens on two ports of its own
 	InstanceHost    string // IP address that those ports are bound to
 }
+
+// NodeAuto in Listen.Node is any free port at the address by which Redis is reached.
+const NodeAuto = "auto"
 
 // Log is the process log and what the request log keeps.
 type Log struct {

@@ -32,7 +32,7 @@ func TestNothingSetGivesTheDefaults(t *testing.T) {
 	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	want := Config{
 		DataDir: "/home/ann/.local/share/gatehouse",
-		Listen: Listen{HTTPPort: 80, HTTPSPort: 443, API: "127.0.0.1:9000", LocalhostPeers: loopback,
+		Listen: Listen{HTTPPort: 80, HTTPSPort: 443, API: "127.0.0.1:9000", Node: "auto", LocalhostPeers: loopback,
 			BaseDomain: "localhost", InstancePorts: true, InstanceHost: "127.0.0.1"},
 		Log: Log{Format: "auto", Retention: 168 * time.Hour, MaxEntries: 1000000, BodyMaxSize: 102400, MaskSensitive: true},
 		ACME: ACME{DirectoryURL: "https://acme-v02.api.letsencrypt.org/directory",

@@ -29,6 +29,7 @@ func TestMalformedValuesAreRefusedByNameValueAndRule(t *testing.T) {
 		{"API_LISTEN=9000", `API_LISTEN: "9000" must be host:port such as 127.0.0.1:9000, or off`},
 		{"API_LISTEN=localhost:http", `API_LISTEN: "localhost:http" must be host:port`},
 		{"API_LISTEN=a b:1", `API_LISTEN: "a b:1" must be host:port`},
+		{"NODE_LISTEN=node.example.com:7946", `NODE_LISTEN: "node.example.com:7946" must be address:port such as 10.0.0.5:7946, auto, or off`},
 		{"TRUSTED_PROXIES=10.0.0.0/33", `TRUSTED_PROXIES: "10.0.0.0/33" must be addresses or CIDR ranges`},
 		{"TRUSTED_PROXIES=proxy.example.com", `TRUSTED_PROXIES: "proxy.example.com" must be addresses or CIDR ranges`},
 		{"LOCALHOST_PEERS=::ffff:10.0.0.0/104", `write IPv4 plainly`},

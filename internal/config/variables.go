@@ -55,6 +55,9 @@ func listenVars() []variable {
 			"The HTTPS port that clients see, when something in front maps it.").orElse("the HTTPS port"),
 		define("API_LISTEN", "127.0.0.1:9000", listenAddress(), func(c *Config) *string { return &c.Listen.API },
 			"Direct door to the API for health checks and tools, without TLS; off closes it.").orElse("127.0.0.1:9000; in a container :9000"),
+		define("NODE_LISTEN", NodeAuto, nodeAddress(), func(c *Config) *string { return &c.Listen.Node },
+			"With Redis: where other nodes hand over requests for the sessions of this one, by TLS with a key that comes from SECRET_KEY. "+
+				"auto is any free port at the address by which Redis is reached."),
 		define("LOCALHOST_PEERS", "loopback", networks(), func(c *Config) *[]netip.Prefix { return &c.Listen.LocalhostPeers },
 			"Peers that may reach names under localhost."),
 		define("BASE_DOMAIN", "localhost", hostname(len("auth.")), func(c *Config) *string { return &c.Listen.BaseDomain },

@@ -211,6 +211,8 @@ type Deps struct {
 	Backend string           // of the store: "embedded" or "redis"
 	Shared  bool             // other nodes may have the same store
 	Node    string           // this node's name
+	Tag     string           // what stands for this process in ids of sessions
+	Address string           // where other nodes reach this one; empty: nowhere
 	Release string           // version of Gatehouse
 	Now     func() time.Time // nil: time.Now
 }
@@ -222,6 +224,7 @@ type Control struct {
 	routes     store.Table[site.Route]
 	nodes      store.Table[nodeRecord]
 	id         string       // of this process among the nodes
+	doors      doors        // of the other nodes
 	skew       atomic.Int64 // how far our clock is off the store's, when that is too far; else 0
 	journal    journal.Recorder
 	log        *slog.Logger

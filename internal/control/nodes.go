@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"gatehouse/internal/fault"
@@ -34,6 +35,8 @@ type nodeRecord struct {
 	Version string    `json:"version"`
 	Started time.Time `json:"started"`
 	Seen    time.Time `json:"seen"` // by the store's clock
+	Tag     string    `json:"tag,omitempty"`
+	Address string    `json:"address,omitempty"` // of its door for other nodes
 }
 
 // newNodeID tells processes apart, those on one machine too.
@@ -45,6 +48,9 @@ func (c *Control) Run(ctx context.Context) error {
 	if !c.deps.Shared {
 		return nil
 	}
+	var follows sync.WaitGroup
+	defer follows.Wait()
+	follows.Go(func() { c.followNodes(ctx) })
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
 	for {
@@ -67,7 +73,8 @@ func (c *Control) beat(ctx context.Context) error {
 		return err
 	}
 	c.compare(asked, now, c.now())
-	_, err = c.nodes.Put(ctx, c.id, nodeRecord{Node: c.deps.Node, Version: c.deps.Release, Started: c.started.UTC(), Seen: now.UTC()}, beatLasts)
+	_, err = c.nodes.Put(ctx, c.id, nodeRecord{Node: c.deps.Node, Version: c.deps.Release, Started: c.started.UTC(), Seen: now.UTC(),
+		Tag: c.deps.Tag, Address: c.deps.Address}, beatLasts)
 	return err
 }
 

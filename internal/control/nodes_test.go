@@ -92,3 +92,20 @@ func TestANodeWhoseClockIsWrongSaysSo(t *testing.T) {
 		})
 	}
 }
+
+// TestDoorsOfOtherNodesAreKnown: as soon as a node is there, and no longer than it.
+func TestDoorsOfOtherNodesAreKnown(t *testing.T) {
+	kv := shared(t)
+	a := node(t, kv, "a", 0)
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	b := control.New(control.Deps{Store: kv, Shared: true, Node: "b", Release: "test", Tag: "tagofb", Address: "127.0.0.1:7946"})
+	running.Go(func() { _ = b.Run(ctx) })
+	eventually(t, "the other node's door is not known", func() bool { return a.NodeAt("tagofb") == "127.0.0.1:7946" })
+	if at := a.NodeAt("other") + a.NodeAt(""); at != "" {
+		t.Errorf("nodes that are not there have a door: %s", at)
+	}
+	stop()
+	running.Wait()
+	eventually(t, "the door of a node that has left is still known", func() bool { return a.NodeAt("tagofb") == "" })
+}

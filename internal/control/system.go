@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"time"
 
@@ -49,6 +50,17 @@ func (c *Control) Health(ctx context.Context, _ Nothing) (Health, error) {
 		}
 	}
 	return h, nil
+}
+
+// Ready is nil when the store answers: what begins now would need it.
+func (c *Control) Ready(ctx context.Context) error {
+	asked, cancel := context.WithTimeout(ctx, storePatience)
+	defer cancel()
+	_, err := c.deps.Store.Now(asked)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &fault.Error{Kind: fault.Unavailable, Public: "the store does not answer: try again in a moment", Cause: err, RetryAfter: beatEvery}
+	}
+	return err
 }
 
 // storeState is ok, or what is wrong with the store.

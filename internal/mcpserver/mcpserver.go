@@ -50,9 +50,27 @@ type Options struct {
 	// nil: there is no tool for that.
 	Command func(ctx context.Context, args []string) CommandResult
 
-	Release string       // version of Gatehouse
-	Logger  *slog.Logger // nil: discards
+	Handover Handover     // to the nodes that have a session; nil: there is one node
+	Release  string       // version of Gatehouse
+	Logger   *slog.Logger // nil: discards
 }
+
+// Handover names sessions so that each leads to its node, and hands requests on;
+// package handover has it.
+type Handover interface {
+	// NewID is an id for a session of this node.
+	NewID() string
+	// Pass hands a request to the node that a session's id names; false: it can't,
+	// and nothing was answered.
+	Pass(w http.ResponseWriter, r *http.Request, id string) bool
+}
+
+// alone is the Handover of a node without others.
+type alone struct{}
+
+func (alone) NewID() string { return newID() }
+
+func (alone) Pass(http.ResponseWriter, *http.Request, string) bool { return false }
 
 // Server serves MCP. Make it with New and run Run beside it.
 type Server struct {
@@ -70,6 +88,9 @@ type Server struct {
 // New makes a Server. It starts nothing.
 func New(o Options) *Server {
 	s := &Server{opt: o, log: o.Logger, sessions: newSessions()}
+	if s.opt.Handover == nil {
+		s.opt.Handover = alone{}
+	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -217,6 +238,9 @@ func (s *Server) serveStateful(w http.ResponseWriter, r *http.Request, c *caller
 		return
 	case len(ids) == 1:
 		if e = s.sessions.use(ids[0], c.owner()); e == nil {
+			if s.opt.Handover.Pass(w, r, ids[0]) {
+				return
+			}
 			refuse(w, m.id, fault.New(fault.NotFound, "there is no such session: begin anew with initialize"))
 			return
 		}
@@ -230,9 +254,14 @@ func (s *Server) serveStateful(w http.ResponseWriter, r *http.Request, c *caller
 	s.stateful.ServeHTTP(w, r.WithContext(ctx))
 }
 
-// begin makes room for a session before the client can know of it.
+// begin makes room for a session before the client can know of it. While the store
+// is away none begins: the tools would not work.
 func (s *Server) begin(w http.ResponseWriter, r *http.Request, c *caller, m message) *session {
-	id := newID()
+	if err := s.opt.Control.Ready(r.Context()); err != nil {
+		refuse(w, m.id, err)
+		return nil
+	}
+	id := s.opt.Handover.NewID()
 	e := &session{id: id, owner: c.owner(), subject: c.principal.Subject, server: s.newServer(id), level: s.levelOf(r.Context())}
 	if err := s.sessions.add(e, time.Now()); err != nil {
 		refuse(w, m.id, err)

@@ -7,7 +7,8 @@
 //     ask for; credential.go, challenge.go: who a request proves to come from, and what it is told
 //     when it does not; rights.go: what the lists give
 //   - token.go, claims.go, tokenid.go: access tokens (RFC 9068); cookie.go, session.go: sessions of
-//     browsers; cache.go: what was verified already; blacklist.go, revoked.go: what counts no more
+//     browsers; cache.go: what was verified already; blacklist.go, revoked.go: what counts no more;
+//     digest.go: by which nodes are compared
 //   - question.go, verify.go: /verify, for other proxies that ask
 //
 // The authorization server speaks OAuth 2.1 (draft 13 and later). mount.go is the table of its
