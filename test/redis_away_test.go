@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// outage is two nodes whose Redis goes away under load: a host that asks for a
+// outage is three nodes whose Redis goes away under load: a host that asks for a
 // token, and a client that has one.
 type outage struct {
 	*cluster
@@ -24,8 +24,8 @@ type outage struct {
 
 func newOutage(t *testing.T) *outage {
 	t.Helper()
-	o := &outage{t: t, cluster: startCluster(t, 2, "RATE_LIMITS=off", "OAUTH_USER_USERS=local:alice")}
-	last := o.nodes[1]
+	o := &outage{t: t, cluster: startCluster(t, 3, "RATE_LIMITS=off", "OAUTH_USER_USERS=local:alice")}
+	last := o.nodes[2]
 	p := o.visitor(last.person())
 	p.becomeAdmin()
 	p.login("--scope", "admin")
@@ -45,7 +45,7 @@ func newOutage(t *testing.T) *outage {
 	return o
 }
 
-// load asks both nodes with the token until the function that it answers is
+// load asks all nodes with the token, 300 times a second in all, until the function that it answers is
 // called, which answers how many requests there were. None may fail.
 func (o *outage) load() (stop func() int64) {
 	var count, failed atomic.Int64
@@ -55,7 +55,7 @@ func (o *outage) load() (stop func() int64) {
 		client.Transport.(*http.Transport).DisableKeepAlives = false
 		for range 4 {
 			all.Go(func() {
-				tick := time.NewTicker(25 * time.Millisecond)
+				tick := time.NewTicker(time.Duration(4*len(o.clients)) * time.Second / 300)
 				defer tick.Stop()
 				for {
 					select {
@@ -92,10 +92,13 @@ func (o *outage) askOnce(client *http.Client) error {
 	return nil
 }
 
-// degraded waits until a node's health says something of the store.
-func (o *outage) degraded(words string) {
+// degraded waits until the health of nodes, all by default, says something of the store.
+func (o *outage) degraded(words string, nodes ...*api) {
 	o.t.Helper()
-	for _, a := range o.admins {
+	if nodes == nil {
+		nodes = o.admins
+	}
+	for _, a := range nodes {
 		a.s.await(15*time.Second, "health that says "+words, func() bool {
 			got := a.ask("GET", "/health", "")
 			return got.StatusCode == http.StatusOK && strings.Contains(got.Body, `"status":"degraded"`) && strings.Contains(got.Body, words)
@@ -112,13 +115,19 @@ func (o *outage) refuses() {
 			o.t.Errorf("node %d, a change: %d, Retry-After %q\n%s", i, got.StatusCode, got.Header.Get("Retry-After"), got.Body)
 		}
 	}
+	for i, c := range o.clients {
+		got := rpc(o.t, c, o.nodes[0].HTTP+"/mcp", o.admins[i].token, "", mcpInitialize)
+		if got.StatusCode != http.StatusServiceUnavailable || got.Header.Get("Retry-After") == "" {
+			o.t.Errorf("node %d, a new MCP session: %d, Retry-After %q\n%s", i, got.StatusCode, got.Header.Get("Retry-After"), got.Body)
+		}
+	}
 	for range o.nodes { // by turns
 		got, _ := o.client.refresh(o.tokens.Refresh)
 		if got.StatusCode != http.StatusServiceUnavailable || got.Header.Get("Retry-After") == "" {
 			o.t.Errorf("/token: %d, Retry-After %q\n%s", got.StatusCode, got.Header.Get("Retry-After"), got.Body)
 		}
-		p := o.visitor(o.nodes[1].person())
-		page := get(o.t, p.c, o.nodes[1].url("auth.localhost", "/signin"), "Accept: text/html")
+		p := o.visitor(o.nodes[2].person())
+		page := get(o.t, p.c, o.nodes[2].url("auth.localhost", "/signin"), "Accept: text/html")
 		if page.StatusCode == http.StatusOK {
 			page = p.submit(page, "/signin", url.Values{"provider": {"local"}, "name": {adminName}, "password": {adminPassword}})
 		}
@@ -128,7 +137,7 @@ func (o *outage) refuses() {
 	}
 }
 
-// recovers wants both nodes to change things and serve alike within five seconds.
+// recovers wants all nodes to change things within five seconds, and then to serve alike.
 func (o *outage) recovers(host string) {
 	o.t.Helper()
 	began := time.Now()
@@ -139,31 +148,32 @@ func (o *outage) recovers(host string) {
 			return got.StatusCode == http.StatusCreated || got.StatusCode == http.StatusConflict
 		})
 	}
+	alike(o.t, o.admins, 5*time.Second)
+	took := time.Since(began)
+	o.t.Logf("all nodes worked again and served alike %s after Redis did", took)
+	if took > 5*time.Second {
+		o.t.Errorf("it took %s, at most 5s are promised", took)
+	}
 	for i, a := range o.admins {
-		for _, name := range []string{host + "0.localhost", host + "1.localhost", "app.localhost"} {
-			a.s.await(5*time.Second, "the host "+name, func() bool {
-				return strings.Contains(a.ask("GET", "/proxies/"+name+"/status", "").Body, `"proxy_hostname"`)
-			})
+		for n := range o.admins {
+			if got := a.ask("GET", fmt.Sprintf("/proxies/%s%d.localhost/status", host, n), ""); !strings.Contains(got.Body, `"proxy_hostname"`) {
+				o.t.Errorf("node %d does not serve what node %d made: %s", i, n, got.Body)
+			}
 		}
 		if got := a.ask("GET", "/health", ""); !strings.Contains(got.Body, `"status":"healthy"`) {
 			o.t.Errorf("node %d after it: %s", i, got.Body)
 		}
-	}
-	took := time.Since(began)
-	o.t.Logf("both nodes worked again %s after Redis did", took)
-	if took > 5*time.Second {
-		o.t.Errorf("it took %s, at most 5s are promised", took)
 	}
 }
 
 // TestRedisAwayFailsNoRequest stops and kills Redis under load.
 func TestRedisAwayFailsNoRequest(t *testing.T) {
 	o := newOutage(t)
-	pause := 3 * time.Second
+	pause := 5 * time.Second
 	if whole() {
 		pause = 60 * time.Second
 	}
-	stop := o.load()
+	stop, loaded := o.load(), time.Now()
 
 	o.redis.Pause()
 	began := time.Now()
@@ -179,7 +189,8 @@ func TestRedisAwayFailsNoRequest(t *testing.T) {
 	o.redis.Run(t)
 	o.recovers("killed")
 
-	t.Logf("%d requests were answered", stop())
+	count := stop()
+	t.Logf("%d requests were answered, %.0f a second", count, float64(count)/time.Since(loaded).Seconds())
 	if got, fresh := o.client.refresh(o.tokens.Refresh); got.StatusCode != http.StatusOK || fresh.Access == "" {
 		t.Errorf("a refresh after it all: %d %s", got.StatusCode, got.Body)
 	}
@@ -224,6 +235,8 @@ func TestRedisThatComesBackEmpty(t *testing.T) {
 		t.Errorf("a refresh after the push: %d %s", got.StatusCode, got.Body)
 	}
 
+	o.mixes(t)
+
 	empty()
 	o.nodes[1].local("store", "accept", "--force")
 	for i, a := range o.admins {
@@ -237,5 +250,47 @@ func TestRedisThatComesBackEmpty(t *testing.T) {
 	}
 	if got := o.redis.CLI(t, "exists", "oauth:keys"); got != "1" {
 		t.Error("the signing keys were not written back")
+	}
+}
+
+// mixes restarts a node on the empty Redis. It begins another installation there,
+// with which the nodes that hold the world have nothing to do, until Redis is
+// emptied and theirs is pushed.
+func (o *outage) mixes(t *testing.T) {
+	t.Helper()
+	fresh, hold := o.nodes[2], o.admins[:2]
+	o.redis.Kill()
+	fresh.kill()
+	o.redis.Empty(t)
+	o.redis.Run(t)
+	o.degraded("come back empty", hold...)
+	fresh.run()
+	o.degraded("other data", hold...)
+	for i, c := range o.clients[:2] {
+		if err := o.askOnce(c); err != nil {
+			t.Errorf("node %d, which holds the world: %v", i, err)
+		}
+		if got := hold[i].ask("POST", "/proxies/", `{"proxy_hostname":"never.localhost","target_url":"http://127.0.0.1:9"}`); got.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("node %d changes a stranger's data: %d %s", i, got.StatusCode, got.Body)
+		}
+	}
+	if err := o.askOnce(o.clients[2]); err == nil {
+		t.Error("the node that started on an empty Redis serves what is not there")
+	}
+	if _, errs, code := o.nodes[0].cli("--local", "store", "push"); code == 0 || !strings.Contains(errs, "another installation") {
+		t.Errorf("a push over another installation's data: %d %s", code, errs)
+	}
+	fresh.stop()
+	o.redis.Kill()
+	o.redis.Empty(t)
+	o.redis.Run(t)
+	o.degraded("come back empty", hold...)
+	o.nodes[0].local("store", "push")
+	fresh.run()
+	alike(t, o.admins, 10*time.Second)
+	for i, c := range o.clients {
+		if err := o.askOnce(c); err != nil {
+			t.Errorf("node %d after the push: %v", i, err)
+		}
 	}
 }
