@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -39,6 +40,7 @@ func TestThreeNodesBehindHAProxy(t *testing.T) {
 	t.Run("a session of a protected MCP server", f.protectedSession)
 	t.Run("what is revoked on one ends on all", f.revokes)
 	t.Run("kill -9 of one", f.loses)
+	t.Run("clean-up work is one node's, and moves on when it dies", f.upkeep)
 }
 
 func (f *fleet) known(t *testing.T) {
@@ -287,6 +289,40 @@ func (f *fleet) loses(t *testing.T) {
 	t.Logf("%d changes were acknowledged; %d requests at the others, %d failed", len(acknowledged), count.Load(), failed.Load())
 	f.nodes[2].run()
 	alike(t, f.apis, 10*time.Second)
+}
+
+// upkeep kills the node that does the clean-up work.
+func (f *fleet) upkeep(t *testing.T) {
+	alive := f.apis
+	on := func() (nodes []*api) {
+		for _, a := range alive {
+			var page struct{ Items []struct{ Self, Upkeep bool } }
+			decode(t, a.do("GET", "/system/nodes", "", http.StatusOK).Body, &page)
+			for _, n := range page.Items {
+				if n.Self && n.Upkeep {
+					nodes = append(nodes, a)
+				}
+			}
+		}
+		return nodes
+	}
+	var first []*api
+	f.nodes[0].await(10*time.Second, "a node that cleans up", func() bool { first = on(); return len(first) > 0 })
+	if len(first) != 1 {
+		t.Fatalf("%d nodes clean up", len(first))
+	}
+	if got := f.redis.CLI(t, "exists", "lock:upkeep"); got != "1" {
+		t.Errorf("EXISTS lock:upkeep: %s", got)
+	}
+	first[0].s.kill()
+	began := time.Now()
+	alive = slices.DeleteFunc(slices.Clone(f.apis), func(a *api) bool { return a == first[0] })
+	var next []*api
+	alive[0].s.await(20*time.Second, "another that cleans up", func() bool { next = on(); return len(next) > 0 })
+	if len(next) != 1 {
+		t.Errorf("%d nodes clean up", len(next))
+	}
+	t.Logf("another node took over %s after the first was killed", time.Since(began))
 }
 
 // revokes ends a grant, a session and a key on one node; the others follow within two seconds.

@@ -26,7 +26,7 @@ import (
 // warnings of the one are entries of the other.
 func (n *node) openJournal() (err error) {
 	n.journal, err = journal.New(n.store, journal.Options{
-		Retention: n.cfg.Log.Retention, MaxEntries: n.cfg.Log.MaxEntries, Logger: n.log,
+		Retention: n.cfg.Log.Retention, MaxEntries: n.cfg.Log.MaxEntries, Logger: n.log, Upkeep: n.upkeep.Mine,
 	})
 	if err != nil {
 		return err
@@ -51,6 +51,7 @@ func (n *node) oauthOptions() oauth.Options {
 			Unbounded: !n.cfg.Limits.RateLimits, UserAgent: "Gatehouse/" + release().Version}),
 		ClientDomains: o.AllowedClientDomains, ClientLoopback: o.CIMDAllowLoopback,
 		FixedIssuer: o.Issuer, RateLimits: n.cfg.Limits.RateLimits, ImportKey: o.SigningKey(),
+		Upkeep: n.upkeep.Mine,
 		// Asked while serving only, when the operations and the pages are there.
 		ClockOff: func() error { return n.control.ClockOff() },
 		Recheck: func(ctx context.Context, p oauth.Person, host *site.Host) (oauth.Person, error) {
@@ -80,7 +81,7 @@ func (n *node) controlDeps() control.Deps {
 	}
 	return control.Deps{
 		Store: n.store, Sealer: n.sealer, Worlds: n.roster, Origins: n.origins, Journal: n.journal, Log: n.component("control"),
-		Levels: n.levels, OAuth: n.oauth, Hasher: n.pages.Hasher(), Logins: n.pages, Certificates: n.certs.keeper, Manager: n.certs.manager, Loops: n.loops, Ports: n.ports, Listening: n.listening(), Backend: n.backend(), Shared: n.cfg.Redis.Enabled(), Node: name, Tag: n.peers.Tag(), Address: n.announced(), Release: release().Version,
+		Levels: n.levels, OAuth: n.oauth, Hasher: n.pages.Hasher(), Logins: n.pages, Certificates: n.certs.keeper, Manager: n.certs.manager, Loops: n.loops, Ports: n.ports, Listening: n.listening(), Backend: n.backend(), Shared: n.cfg.Redis.Enabled(), Node: name, Upkeep: n.upkeep.Mine, Tag: n.peers.Tag(), Address: n.announced(), Release: release().Version,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -32,6 +33,7 @@ type node struct {
 	store      store.Store
 	closeStore func() error
 	sealer     *store.Sealer
+	upkeep     *store.Duty // the clean-up work of all nodes
 	journal    *journal.Journal
 	log        *slog.Logger
 	levels     *journal.Levels
@@ -84,11 +86,15 @@ func (n *node) open(ctx context.Context) error {
 	if err := n.openStore(ctx); err != nil {
 		return err
 	}
+	n.upkeep = store.NewDuty(n.store, "upkeep", upkeepLease)
 	if err := errors.Join(n.openSealer(), n.openJournal()); err != nil {
 		return errors.Join(err, n.closeStore())
 	}
 	return nil
 }
+
+// upkeepLease is how long clean-up work waits for another node when one has died.
+const upkeepLease = 5 * time.Second
 
 // bind takes the ports, so that every part knows how clients reach us.
 func (n *node) bind() (err error) {
@@ -150,7 +156,7 @@ func (n *node) prepare(ctx context.Context) error {
 // parts run it makes sure of the host to protect, and tells where everything is.
 func (n *node) run(ctx context.Context, protect *protectArgs) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, part := range []func(context.Context) error{n.roster.Run, n.certs.Run, n.oauth.Run, n.edge.Run, n.ports.Run, n.doors.Run, n.control.Run, n.mcp.Run, n.peers.Run} {
+	for _, part := range []func(context.Context) error{n.roster.Run, n.certs.Run, n.oauth.Run, n.edge.Run, n.ports.Run, n.doors.Run, n.control.Run, n.mcp.Run, n.peers.Run, n.upkeep.Run} {
 		group.Go(func() error { return part(ctx) })
 	}
 	group.Go(func() error {

@@ -212,6 +212,7 @@ type Deps struct {
 	Shared  bool             // other nodes may have the same store
 	Node    string           // this node's name
 	Tag     string           // what stands for this process in ids of sessions
+	Upkeep  func() bool      // whether this node does the clean-up work of all; nil: it does
 	Address string           // where other nodes reach this one; empty: nowhere
 	Release string           // version of Gatehouse
 	Now     func() time.Time // nil: time.Now

@@ -27,6 +27,7 @@ type Node struct {
 	Started time.Time `json:"started"`
 	Uptime  float64   `json:"uptime_seconds"`
 	Self    bool      `json:"self" jsonschema:"the node that answers"`
+	Upkeep  bool      `json:"upkeep" jsonschema:"the node that does the clean-up work of all"`
 }
 
 // nodeRecord is a Node as it is stored.
@@ -35,6 +36,7 @@ type nodeRecord struct {
 	Version string    `json:"version"`
 	Started time.Time `json:"started"`
 	Seen    time.Time `json:"seen"` // by the store's clock
+	Upkeep  bool      `json:"upkeep,omitempty"`
 	Tag     string    `json:"tag,omitempty"`
 	Address string    `json:"address,omitempty"` // of its door for other nodes
 }
@@ -74,7 +76,7 @@ func (c *Control) beat(ctx context.Context) error {
 	}
 	c.compare(asked, now, c.now())
 	_, err = c.nodes.Put(ctx, c.id, nodeRecord{Node: c.deps.Node, Version: c.deps.Release, Started: c.started.UTC(), Seen: now.UTC(),
-		Tag: c.deps.Tag, Address: c.deps.Address}, beatLasts)
+		Upkeep: c.upkeep(), Tag: c.deps.Tag, Address: c.deps.Address}, beatLasts)
 	return err
 }
 
@@ -141,14 +143,16 @@ func (c *Control) Nodes(ctx context.Context, _ Nothing) (Page[Node], error) {
 			continue
 		}
 		r := row.Value
-		page.Items = append(page.Items, Node{Node: r.Node, Version: r.Version, Started: r.Started, Uptime: r.Seen.Sub(r.Started).Seconds()})
+		page.Items = append(page.Items, Node{Node: r.Node, Version: r.Version, Started: r.Started, Uptime: r.Seen.Sub(r.Started).Seconds(), Upkeep: r.Upkeep})
 	}
 	return page, nil
 }
 
 func (c *Control) self() Node {
-	return Node{Node: c.deps.Node, Version: c.deps.Release, Started: c.started.UTC(), Uptime: c.now().Sub(c.started).Seconds(), Self: true}
+	return Node{Node: c.deps.Node, Version: c.deps.Release, Started: c.started.UTC(), Uptime: c.now().Sub(c.started).Seconds(), Self: true, Upkeep: c.upkeep()}
 }
+
+func (c *Control) upkeep() bool { return c.deps.Upkeep == nil || c.deps.Upkeep() }
 
 func nodeTable(kv store.KV) store.Table[nodeRecord] {
 	return store.NewTable[nodeRecord](kv, nodePrefix, "node")

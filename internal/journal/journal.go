@@ -17,6 +17,10 @@ type Options struct {
 	MaxEntries     int           // how many entries are kept, audit aside; 1,000,000
 	Queue          int           // how many entries may wait to be stored; 16,384
 	Logger         *slog.Logger  // for the journal's own troubles; none: silence
+
+	// Upkeep reports whether it is this node that drops what is too old, for all
+	// that share the store; nil: it always is.
+	Upkeep func() bool
 }
 
 const (

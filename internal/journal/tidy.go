@@ -36,7 +36,7 @@ func (j *Journal) trim(ctx context.Context, l *ledger, now time.Time) error {
 	old := l.floor
 	l.raise(floor)
 	j.mu.Unlock()
-	if floor <= old {
+	if floor <= old || (j.opts.Upkeep != nil && !j.opts.Upkeep()) {
 		return nil
 	}
 	return j.log.Drop(ctx, l.name, time.Unix(0, floor+1))

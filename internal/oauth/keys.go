@@ -203,6 +203,9 @@ func (s *Server) saveKeys(ctx context.Context, rec keyringRecord, version int64)
 
 // retireKeys drops the keys whose last token has expired.
 func (s *Server) retireKeys(ctx context.Context) {
+	if s.opt.Upkeep != nil && !s.opt.Upkeep() {
+		return
+	}
 	now := s.now()
 	if _, any := s.keys.Load().retired(now, s.opt.AccessTokenLifetime); !any {
 		return

@@ -58,6 +58,10 @@ type Options struct {
 	// sign-in told stays.
 	Recheck func(ctx context.Context, p Person, host *site.Host) (Person, error)
 
+	// Upkeep reports whether it is this node that drops old signing keys, for all
+	// that share the store; nil: it always is.
+	Upkeep func() bool
+
 	// Clock is the node's clock, for what is judged without the store; nil: time.Now.
 	Clock func() time.Time
 
