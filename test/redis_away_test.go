@@ -18,6 +18,7 @@ type outage struct {
 	t      *testing.T
 	admins []*api // one for each node, past the balancer
 	app    string
+	mcp    string // a session of Gatehouse's MCP server on the first node
 	client *oauthClient
 	tokens tokens
 }
@@ -36,6 +37,7 @@ func newOutage(t *testing.T) *outage {
 	o.admins[0].create("app.localhost", ticking(t).URL)
 	o.admins[0].do("POST", "/proxies/app.localhost/auth", `{"auth_enabled":true}`, http.StatusOK)
 	o.app = last.url("app.localhost", "/")
+	o.mcp = rpc(t, o.clients[0], last.HTTP+"/mcp", token, "", mcpInitialize).Header.Get("Mcp-Session-Id")
 	o.client = last.register(t, "app.localhost", "http://127.0.0.1:9/back")
 	turning(o.client.c)
 	var got answer
@@ -116,6 +118,9 @@ func (o *outage) refuses() {
 		}
 	}
 	for i, c := range o.clients {
+		if got := rpc(o.t, c, o.nodes[0].HTTP+"/mcp", o.admins[i].token, o.mcp, mcpList); got.StatusCode != http.StatusOK {
+			o.t.Errorf("node %d, an MCP session that was open: %d\n%s", i, got.StatusCode, got.Body)
+		}
 		got := rpc(o.t, c, o.nodes[0].HTTP+"/mcp", o.admins[i].token, "", mcpInitialize)
 		if got.StatusCode != http.StatusServiceUnavailable || got.Header.Get("Retry-After") == "" {
 			o.t.Errorf("node %d, a new MCP session: %d, Retry-After %q\n%s", i, got.StatusCode, got.Header.Get("Retry-After"), got.Body)

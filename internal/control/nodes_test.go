@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -93,19 +94,37 @@ func TestANodeWhoseClockIsWrongSaysSo(t *testing.T) {
 	}
 }
 
-// TestDoorsOfOtherNodesAreKnown: as soon as a node is there, and no longer than it.
+// TestDoorsOfOtherNodesAreKnown: as soon as a node is there, and for a while without
+// its record, which goes away while the store does.
 func TestDoorsOfOtherNodesAreKnown(t *testing.T) {
 	kv := shared(t)
-	a := node(t, kv, "a", 0)
-	ctx, stop := context.WithCancel(t.Context())
-	var running sync.WaitGroup
+	var later atomic.Int64
+	a := control.New(control.Deps{Store: kv, Shared: true, Node: "a", Release: "test", Log: slog.New(slog.DiscardHandler),
+		Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }})
 	b := control.New(control.Deps{Store: kv, Shared: true, Node: "b", Release: "test", Tag: "tagofb", Address: "127.0.0.1:7946"})
-	running.Go(func() { _ = b.Run(ctx) })
-	eventually(t, "the other node's door is not known", func() bool { return a.NodeAt("tagofb") == "127.0.0.1:7946" })
+	var running sync.WaitGroup
+	defer running.Wait()
+	ctxA, stopA := context.WithCancel(t.Context())
+	defer stopA()
+	ctxB, stopB := context.WithCancel(t.Context())
+	defer stopB()
+	running.Go(func() { _ = a.Run(ctxA) })
+	running.Go(func() { _ = b.Run(ctxB) })
+	known := func() bool { return a.NodeAt("tagofb") == "127.0.0.1:7946" }
+	eventually(t, "the other node's door is not known", known)
 	if at := a.NodeAt("other") + a.NodeAt(""); at != "" {
 		t.Errorf("nodes that are not there have a door: %s", at)
 	}
-	stop()
-	running.Wait()
-	eventually(t, "the door of a node that has left is still known", func() bool { return a.NodeAt("tagofb") == "" })
+	stopB()
+	eventually(t, "the node is still on the list", func() bool {
+		page, err := a.Nodes(t.Context(), control.Nothing{})
+		return err == nil && len(page.Items) == 1
+	})
+	if !known() {
+		t.Error("a door is forgotten with its record")
+	}
+	eventually(t, "the door of a node that left long ago is known", func() bool {
+		later.Add(int64(time.Minute)) // it may not have been missed before
+		return !known()
+	})
 }
