@@ -42,6 +42,7 @@ var allowed = map[string][]string{
 	"internal/mcpgate":                  {"internal/fault", "internal/principal", "internal/site", "internal/journal"},
 	"internal/api":                      {"internal/fault", "internal/principal", "internal/site", "internal/journal", "internal/control", "internal/api/localauth"},
 	"internal/mcpserver":                {"internal/fault", "internal/principal", "internal/site", "internal/control"},
+	"internal/mcptest":                  {"internal/fault"},
 	"internal/api/localauth":            {"internal/fault"},
 	"internal/api/listenfile":           {"internal/fault"},
 	"internal/api/client":               {"internal/fault", "internal/control", "internal/api/localauth", "internal/api/listenfile"},
