@@ -15,6 +15,7 @@ import (
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"gatehouse/internal/mcpanswer"
 	"gatehouse/internal/principal"
 )
 
@@ -36,10 +37,10 @@ type view struct {
 func New() http.Handler {
 	server := newMCP()
 	mux := http.NewServeMux()
-	mux.Handle("/mcp", mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
+	mux.Handle("/mcp", mcpanswer.Handler(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
 		// No session is needed by these tools, and the edge has checked Host and
 		// Origin before: the SDK's own check would refuse public names.
-		&mcp.StreamableHTTPOptions{Stateless: true, JSONResponse: true, DisableLocalhostProtection: true}))
+		&mcp.StreamableHTTPOptions{Stateless: true, JSONResponse: true, DisableLocalhostProtection: true})))
 	mux.HandleFunc("/", show)
 	return mux
 }

@@ -35,7 +35,8 @@ type total struct {
 
 // newMCP is a server with three tools that read only: whoami, echo and add.
 func newMCP() *mcp.Server {
-	s := mcp.NewServer(&mcp.Implementation{Name: "gatehouse-demo", Title: "Gatehouse demo", Version: "1"}, nil)
+	s := mcp.NewServer(&mcp.Implementation{Name: "gatehouse-demo", Title: "Gatehouse demo", Version: "1"},
+		&mcp.ServerOptions{Capabilities: &mcp.ServerCapabilities{Tools: &mcp.ToolCapabilities{}}}) // they never change
 	reads := &mcp.ToolAnnotations{ReadOnlyHint: true, IdempotentHint: true}
 	mcp.AddTool(s, &mcp.Tool{Name: "whoami", Description: "Who Gatehouse says is calling.", Annotations: reads}, whoami)
 	mcp.AddTool(s, &mcp.Tool{Name: "echo", Description: "Says a text back.", Annotations: reads}, echo)

@@ -21,6 +21,7 @@ import (
 
 	"gatehouse/internal/control"
 	"gatehouse/internal/fault"
+	"gatehouse/internal/mcpanswer"
 	"gatehouse/internal/principal"
 	"gatehouse/internal/site"
 )
@@ -154,7 +155,7 @@ func verified(h http.Handler) http.Handler {
 		}
 		return &auth.TokenInfo{UserID: c.owner(), Extra: map[string]any{callerField: c}}, nil
 	}
-	return auth.RequireBearerToken(check, &auth.RequireBearerTokenOptions{AllowMissingExpiration: true})(h)
+	return auth.RequireBearerToken(check, &auth.RequireBearerTokenOptions{AllowMissingExpiration: true})(mcpanswer.Handler(h))
 }
 
 // ServeHTTP serves one request, which the gate has let in.
