@@ -171,11 +171,16 @@ func (s *Server) echo() *tool {
 			Annotations: &mcp.ToolAnnotations{ReadOnlyHint: true, IdempotentHint: true, DestructiveHint: &destructive, OpenWorldHint: &closed},
 		},
 		handle: func(ctx context.Context, req *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-			var in said
+			var in struct {
+				Text *string `json:"text"`
+			}
 			if err := control.Decode(arguments(req), &in); err != nil {
 				return s.failed(ctx, req, err), nil
 			}
-			return answered(in), nil
+			if in.Text == nil {
+				return s.failed(ctx, req, fault.BadField("text", "is required")), nil
+			}
+			return answered(said{*in.Text}), nil
 		},
 	}
 }
