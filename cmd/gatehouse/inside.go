@@ -38,6 +38,10 @@ var refusedInside = map[string]string{
 	"gatehouse oauth register": "it is a request to an OAuth endpoint, not an operation",
 	"gatehouse system status":  "it asks for three things: use system health, system stats and system nodes",
 	"gatehouse system events":  "it is a stream without an end",
+	"gatehouse mcp test":       "it asks another server, from this machine",
+	"gatehouse mcp stress":     "it asks another server, from this machine",
+	"gatehouse mcp tools":      "it asks another server, from this machine",
+	"gatehouse mcp call":       "it asks another server, from this machine",
 	"gatehouse log follow":     "it is a stream without an end: use log search",
 }
 

@@ -61,7 +61,7 @@ func (r *run) observe(a *answer) {
 	if !utf8.Valid(a.body) && a.media == "application/json" {
 		s.note("protocol.utf8", "a body is not")
 	}
-	if a.media == "application/json" && a.ended && len(a.body) > 0 && a.messages == nil && a.asked.method != "OPTIONS" {
+	if a.media == "application/json" && a.ended && len(a.body) > 0 && a.messages == nil && a.good() && a.asked.method != "OPTIONS" {
 		s.note("transport.valid-json", "a body of the type application/json is none: "+quote(string(a.body[:min(len(a.body), 2*maxQuoted)])))
 	}
 	replayed := false

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -185,8 +186,8 @@ func (a *answer) read(body io.Reader) {
 	} else {
 		a.body, a.err = io.ReadAll(limited)
 		a.ended = a.err == nil
-		if a.media == "application/json" || strings.HasSuffix(a.media, "+json") {
-			a.messages = readMessages(a.body)
+		if a.media == "application/json" {
+			a.messages = a.rpc(readMessages(a.body))
 		}
 	}
 	if limited.N <= 0 {
@@ -195,6 +196,15 @@ func (a *answer) read(body io.Reader) {
 	if a.err != nil {
 		a.err = plain(a.err)
 	}
+}
+
+// rpc are those of messages that are meant as JSON-RPC: with an error status a body
+// may be something else, such as an error of OAuth.
+func (a *answer) rpc(all []message) []message {
+	if a.good() {
+		return all
+	}
+	return slices.DeleteFunc(all, func(m message) bool { return m.fields["jsonrpc"] == nil })
 }
 
 func (a *answer) readEvents(body io.Reader) {
