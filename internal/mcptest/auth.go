@@ -139,12 +139,8 @@ func (r *run) readServer(ctx context.Context, issuer string) document {
 
 // fetch reads a JSON document without any credential.
 func (r *run) fetch(ctx context.Context, at string) document {
-	u, err := url.Parse(at)
-	if err != nil || u.Host == "" || u.User != nil {
-		return document{why: quote(at) + " is no address"}
-	}
-	if !r.mayReach(u) {
-		return document{why: quote(at) + " is not asked from here"}
+	if !r.fetchable(at) {
+		return document{why: quote(at) + notFrom}
 	}
 	got := r.wire.send(ctx, ask{method: http.MethodGet, at: at, headers: []header{{"Accept", "application/json"}}})
 	d := document{}
@@ -153,6 +149,14 @@ func (r *run) fetch(ctx context.Context, at string) document {
 	}
 	d.raw = got.body
 	return d
+}
+
+const notFrom = " is not asked from here"
+
+// fetchable reports whether a document at this address may be asked for.
+func (r *run) fetchable(at string) bool {
+	u, err := url.Parse(at)
+	return err == nil && u.Host != "" && u.User == nil && r.mayReach(u)
 }
 
 // mayReach keeps an endpoint from sending this program around in the network that

@@ -237,7 +237,7 @@ func checkServerMetadata(ctx context.Context, r *run) outcome {
 		return out
 	case s.issuer == "":
 		return skip("no authorization server is named")
-	case s.server.raw == nil && strings.HasSuffix(s.server.why, "not asked from here"):
+	case s.server.raw == nil && strings.HasSuffix(s.server.why, notFrom):
 		return skip("%s", s.server.why)
 	case s.server.raw == nil:
 		return breaks("%s", s.server.why)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -52,7 +53,8 @@ func newTools() *mcp.Server {
 // that the specification wants.
 type good struct {
 	*httptest.Server
-	handler http.Handler // of the endpoint, what the gate lets through
+	handler http.Handler                    // of the endpoint, what the gate lets through
+	listen  func(net.Listener) net.Listener // stands before it; nil: nothing does
 }
 
 // layer changes what a server does.
@@ -96,7 +98,11 @@ func newGood(t *testing.T, layers ...layer) *good {
 	for _, l := range layers {
 		h = l(g, h)
 	}
-	g.Server = httptest.NewServer(h)
+	g.Server = httptest.NewUnstartedServer(h)
+	if g.listen != nil {
+		g.Listener = g.listen(g.Listener)
+	}
+	g.Start()
 	t.Cleanup(func() { g.CloseClientConnections(); g.Close() })
 	return g
 }
