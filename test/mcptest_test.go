@@ -1,10 +1,16 @@
 package test
 
 import (
+	"context"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
 // compliance is what of a report of `mcp test --json` is looked at here.
@@ -90,4 +96,53 @@ func TestToolsAreListedAndCalledFromTheCommandLine(t *testing.T) {
 	if _, errs, code := o.cli("mcp", "tools", o.mcp("first")); code != 3 || !strings.Contains(errs, "oauth login --resource") {
 		t.Errorf("without a token: exit %d %s", code, errs)
 	}
+}
+
+// TestSessionsStayApartUnderLoad stresses an MCP server with sessions behind a host
+// with sign-in: many sessions of one person, all through Gatehouse.
+func TestSessionsStayApartUnderLoad(t *testing.T) {
+	o := newOffice(t, []string{"RATE_LIMITS=off"}, "first")
+	tools := mcp.NewServer(&mcp.Implementation{Name: "everything", Version: "1"}, nil)
+	type text struct {
+		Text string `json:"text"`
+	}
+	mcp.AddTool(tools, &mcp.Tool{Name: "echo", Description: "Says a text back.", Annotations: &mcp.ToolAnnotations{ReadOnlyHint: true}},
+		func(_ context.Context, _ *mcp.CallToolRequest, in text) (*mcp.CallToolResult, text, error) {
+			return nil, in, nil
+		})
+	backend := httptest.NewServer(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return tools }, &mcp.StreamableHTTPOptions{DisableLocalhostProtection: true}))
+	t.Cleanup(func() { backend.CloseClientConnections(); backend.Close() })
+	o.local("proxy", "create", "load.localhost", backend.URL, "--auth", "--mcp", "--allow", "local:alice")
+	sessions, duration := "60", "2s"
+	if whole() {
+		sessions, duration = "500", "15s"
+	}
+	at := o.mcp("load")
+	token := keep(t, o.alice.login("--resource", at, "--print-token"))
+	out, errs, code := o.cli("mcp", "stress", at, sessions, "--duration", duration, "--token-file", token, "--json")
+	if code != 0 {
+		t.Fatalf("exit %d\n%s%s", code, out, errs)
+	}
+	var r struct {
+		Sessions  struct{ Opened, Active int }
+		Calls     int
+		Errors    int
+		Rate      float64 `json:"calls_per_second"`
+		Latency   map[string]float64
+		Isolation struct {
+			OK      bool
+			Checked int `json:"answers_checked"`
+		}
+		Recovery struct {
+			Tried   bool
+			Gone    int `json:"answered_404"`
+			Renewed int `json:"begun_anew"`
+		}
+	}
+	decode(t, out, &r)
+	if strconv.Itoa(r.Sessions.Opened) != sessions || r.Sessions.Active != r.Sessions.Opened || r.Errors > 0 || !r.Isolation.OK || r.Isolation.Checked < r.Sessions.Opened ||
+		!r.Recovery.Tried || r.Recovery.Gone != 20 || r.Recovery.Renewed != 20 {
+		t.Errorf("%+v", r)
+	}
+	t.Logf("%s sessions: %+v", sessions, r)
 }

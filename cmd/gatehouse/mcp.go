@@ -20,7 +20,7 @@ import (
 )
 
 func (a *app) mcp() *cobra.Command {
-	return a.group("mcp", "MCP servers: test one, ask one", a.mcpTest(), a.mcpTools(), a.mcpCall())
+	return a.group("mcp", "MCP servers: test one, ask one", a.mcpTest(), a.mcpStress(), a.mcpTools(), a.mcpCall())
 }
 
 // maxToken bounds an access token in a file.

@@ -171,15 +171,21 @@ func (w *wire) discover(ctx context.Context, version string) (*peer, *answer, gr
 
 // begin is a session that has begun, as clients begin one; nil and why not.
 func (r *run) begin(ctx context.Context) (*peer, string) {
+	p, why := r.beginAlone(ctx)
+	if p != nil && p.session != "" {
+		r.opened = append(r.opened, p)
+	}
+	return p, why
+}
+
+// beginAlone is begin of a session that the caller ends.
+func (r *run) beginAlone(ctx context.Context) (*peer, string) {
 	if r.modern() {
 		return &peer{wire: r.wire, version: r.version, ids: newIDs()}, ""
 	}
 	p, got, _ := r.wire.initialize(ctx, r.version, owner)
 	if p == nil {
 		return nil, "a new session could not be begun: " + got.said()
-	}
-	if p.session != "" {
-		r.opened = append(r.opened, p)
 	}
 	if got := p.notify(ctx, "notifications/initialized", nil); !got.good() {
 		return nil, "notifications/initialized was refused: " + got.said()

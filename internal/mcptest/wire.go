@@ -22,6 +22,7 @@ type wire struct {
 	url    *url.URL
 	client *http.Client
 	wait   time.Duration // for one answer
+	limit  int64         // bytes of one answer
 	token  string
 	other  string
 	late   atomic.Int32  // answers in a row that did not come in time
@@ -29,7 +30,7 @@ type wire struct {
 }
 
 func newWire(u *url.URL, t http.RoundTripper, wait time.Duration, token, other string) *wire {
-	return &wire{url: u, wait: wait, token: token, other: other, client: &http.Client{
+	return &wire{url: u, wait: wait, limit: maxAnswer, token: token, other: other, client: &http.Client{
 		Transport:     t,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // no credential travels on
 	}}
@@ -78,8 +79,6 @@ type answer struct {
 	first    time.Duration // until the head was there
 }
 
-var errTooMuch = fmt.Errorf("more than %d bytes", maxAnswer)
-
 // send sends a and reads the answer, which is never nil.
 func (w *wire) send(ctx context.Context, a ask) *answer {
 	wait := w.wait
@@ -110,7 +109,7 @@ func (w *wire) send(ctx context.Context, a ask) *answer {
 		stop := time.AfterFunc(a.linger, cancel)
 		defer stop.Stop()
 	}
-	out.read(res.Body)
+	out.read(res.Body, w.limit)
 	if out.err != nil && limited.Err() != nil {
 		w.count(limited, a)
 	} else {
@@ -179,8 +178,8 @@ func (w *wire) request(ctx context.Context, a *ask) (*http.Request, error) {
 
 // read reads a body: a stream until the message that was waited for, anything
 // else whole.
-func (a *answer) read(body io.Reader) {
-	limited := &io.LimitedReader{R: body, N: maxAnswer + 1}
+func (a *answer) read(body io.Reader, limit int64) {
+	limited := &io.LimitedReader{R: body, N: limit + 1}
 	if a.media == "text/event-stream" {
 		a.readEvents(limited)
 	} else {
@@ -191,7 +190,7 @@ func (a *answer) read(body io.Reader) {
 		}
 	}
 	if limited.N <= 0 {
-		a.err, a.ended = errTooMuch, false
+		a.err, a.ended = fmt.Errorf("more than %d bytes", limit), false
 	}
 	if a.err != nil {
 		a.err = plain(a.err)
@@ -242,8 +241,8 @@ func plain(err error) error {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return errLate
-	case errors.Is(err, context.Canceled), errors.Is(err, errTooMuch):
-		return err
+	case errors.Is(err, context.Canceled):
+		return context.Canceled
 	}
 	text := strings.Trim(quote(err.Error()), `"`)
 	return errors.New(text)

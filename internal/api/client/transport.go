@@ -41,6 +41,7 @@ func newTransport(roots *x509.CertPool) *http.Transport {
 		TLSClientConfig:       &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:   10 * time.Second,
 		IdleConnTimeout:       30 * time.Second,
+		MaxIdleConnsPerHost:   512, // a stress test asks by many at once
 		ExpectContinueTimeout: time.Second,
 		ForceAttemptHTTP2:     true,
 	}
