@@ -1,14 +1,18 @@
 package main
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"gatehouse/internal/config"
 	"gatehouse/internal/edge"
@@ -129,6 +133,28 @@ func (l *listeners) addresses() []netip.AddrPort {
 		}
 	}
 	return all
+}
+
+// self reaches our own HTTPS listener and nothing else, whatever address is asked
+// for: the name chooses the host. Whose certificate is shown does not matter, for
+// the listener is ours, and some hosts still wait for theirs.
+func (l *listeners) self() http.RoundTripper {
+	at, _ := l.secure.Addr().(*net.TCPAddr)
+	address := net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}
+	if at != nil {
+		address.Port = at.Port
+		if !at.IP.IsUnspecified() {
+			address.IP = at.IP
+		}
+	}
+	return &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			d := net.Dialer{Timeout: 5 * time.Second}
+			return d.DialContext(ctx, "tcp", address.String())
+		},
+		TLSClientConfig:     &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}, //nolint:gosec // see above
+		TLSHandshakeTimeout: 5 * time.Second, IdleConnTimeout: 10 * time.Second, ForceAttemptHTTP2: true,
+	}
 }
 
 // Close closes what is open; closing twice is fine.

@@ -81,7 +81,13 @@ func (n *node) controlDeps() control.Deps {
 	}
 	return control.Deps{
 		Store: n.store, Sealer: n.sealer, Worlds: n.roster, Origins: n.origins, Journal: n.journal, Log: n.component("control"),
-		Levels: n.levels, OAuth: n.oauth, Hasher: n.pages.Hasher(), Logins: n.pages, Certificates: n.certs.keeper, Manager: n.certs.manager, Loops: n.loops, Ports: n.ports, Listening: n.listening(), Backend: n.backend(), Shared: n.cfg.Redis.Enabled(), Node: name, Upkeep: n.upkeep.Mine, Tag: n.peers.Tag(), Address: n.announced(), Release: release().Version,
+		Levels: n.levels, OAuth: n.oauth, Hasher: n.pages.Hasher(), Logins: n.pages,
+		Certificates: n.certs.keeper, Manager: n.certs.manager,
+		Loops: n.loops, Self: n.listeners.self(),
+		Ports: n.ports, Listening: n.listening(),
+		Backend: n.backend(), Shared: n.cfg.Redis.Enabled(),
+		Node: name, Upkeep: n.upkeep.Mine, Tag: n.peers.Tag(), Address: n.announced(),
+		Release: release().Version,
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -29,6 +30,11 @@ type API struct {
 	docs    page
 	streams chan struct{} // a slot for each open stream
 }
+
+const (
+	get  = http.MethodGet
+	post = http.MethodPost
+)
 
 // maxStreams bounds the streams that are open at once.
 const maxStreams = 1000
@@ -52,19 +58,22 @@ func New(c *control.Control, log *slog.Logger) (*API, error) {
 
 // extra is a handler that is no operation.
 type extra struct {
+	method  string
 	pattern string
 	summary string
 	media   string // of the answer
 	scope   control.Scope
 	serve   func(http.ResponseWriter, *http.Request) error
+	body    reflect.Type // what is sent, as JSON; nil: nothing
 }
 
 func (a *API) extras() []extra {
 	return []extra{
-		{"/events", "Changes as they happen, as server-sent events.", "text/event-stream", control.User, a.events},
-		{"/logs/follow", "Log entries as they come, as server-sent events; the query narrows as in /logs/search.", "text/event-stream", control.User, a.follow},
-		{"/openapi.json", "This API as OpenAPI 3.1.", "application/json", control.User, a.serveOpenAPI},
-		{"/docs", "This API as a page.", "text/html", control.User, a.serveDocs},
+		{get, "/events", "Changes as they happen, as server-sent events.", "text/event-stream", control.User, a.events, nil},
+		{get, "/logs/follow", "Log entries as they come, as server-sent events; the query narrows as in /logs/search.", "text/event-stream", control.User, a.follow, nil},
+		{get, "/openapi.json", "This API as OpenAPI 3.1.", "application/json", control.User, a.serveOpenAPI, nil},
+		{post, "/mcp-servers/{hostname}/test", "Test whether a host's MCP endpoint keeps to the specification; results come as server-sent events.", "text/event-stream", control.Admin, a.testMCP, reflect.TypeFor[control.TestMCPServer]()},
+		{get, "/docs", "This API as a page.", "text/html", control.User, a.serveDocs, nil},
 	}
 }
 
@@ -88,7 +97,7 @@ func (a *API) mount() {
 		}
 	}
 	for _, e := range a.extras() {
-		add(e.pattern, http.MethodGet, a.extra(e))
+		add(e.pattern, e.method, a.extra(e))
 	}
 	for pattern, methods := range paths {
 		h := a.methods(methods)

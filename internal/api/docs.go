@@ -79,7 +79,7 @@ func docsGroups(operations []*control.Operation, extras []extra) []docsGroup {
 		add(o.Pattern, docsOperation{Name: o.Name, Method: o.Method, Pattern: o.Pattern, Scope: scopeName(o.Scope), Summary: o.Summary, Fields: docsFields(o.Input)})
 	}
 	for _, e := range extras {
-		add(e.pattern, docsOperation{Name: strings.Trim(e.pattern, "/"), Method: http.MethodGet, Pattern: e.pattern, Scope: scopeName(e.scope), Summary: e.summary, Media: e.media})
+		add(e.pattern, docsOperation{Name: strings.Trim(e.pattern, "/"), Method: e.method, Pattern: e.pattern, Scope: scopeName(e.scope), Summary: e.summary, Media: e.media})
 	}
 	return groups
 }

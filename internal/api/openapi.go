@@ -80,7 +80,11 @@ func openAPI(operations []*control.Operation, extras []extra) ([]byte, error) {
 		put(doc.Paths, o.Pattern, o.Method, describe(o))
 	}
 	for _, e := range extras {
-		put(doc.Paths, e.pattern, http.MethodGet, describeExtra(e))
+		d, err := describeExtra(e)
+		if err != nil {
+			return nil, err
+		}
+		put(doc.Paths, e.pattern, e.method, d)
 	}
 	return json.Marshal(doc)
 }
@@ -148,10 +152,28 @@ func parameterOf(name, where string, input *jsonschema.Schema) parameter {
 	return p
 }
 
-func describeExtra(e extra) *operation {
-	name := strings.NewReplacer("/", " ", ".", " ").Replace(e.pattern)
-	return &operation{ID: "get_" + strings.Join(strings.Fields(name), "_"), Summary: e.summary, Tags: []string{noun(e.pattern)}, Security: security(e.scope),
+func describeExtra(e extra) (*operation, error) {
+	name := strings.NewReplacer("/", " ", ".", " ", "{", "", "}", "", "-", "_").Replace(e.pattern)
+	d := &operation{ID: strings.ToLower(e.method) + "_" + strings.Join(strings.Fields(name), "_"), Summary: e.summary, Tags: []string{noun(e.pattern)}, Security: security(e.scope),
 		Responses: responses("200", e.media, &jsonschema.Schema{})}
+	for part := range strings.SplitSeq(e.pattern, "/") {
+		if name, is := strings.CutPrefix(part, "{"); is {
+			d.Parameters = append(d.Parameters, parameter{Name: strings.TrimSuffix(name, "}"), In: "path", Required: true, Schema: &jsonschema.Schema{Type: "string"}})
+		}
+	}
+	if e.body == nil {
+		return d, nil
+	}
+	schema, err := jsonschema.ForType(e.body, nil)
+	if err != nil {
+		return nil, fmt.Errorf("openapi: %w", err)
+	}
+	for _, p := range d.Parameters {
+		delete(schema.Properties, p.Name)
+		schema.Required = slices.DeleteFunc(schema.Required, func(s string) bool { return s == p.Name })
+	}
+	d.Body = &requestBody{Content: map[string]media{"application/json": {schema}}}
+	return d, nil
 }
 
 func responses(status, contentType string, schema *jsonschema.Schema) map[string]response {

@@ -54,10 +54,11 @@ func TestEveryOperationAsksForItsScope(t *testing.T) {
 func TestExtrasAskForTheirScope(t *testing.T) {
 	s := start(t)
 	for _, e := range s.api.extras() {
-		if got := s.ask("", "GET", e.pattern, ""); got.status != http.StatusUnauthorized {
+		path := concrete(e.pattern)
+		if got := s.ask("", e.method, path, ""); got.status != http.StatusUnauthorized {
 			t.Errorf("%s to nobody: %d", e.pattern, got.status)
 		}
-		if got := s.ask("foreign", "GET", e.pattern, ""); got.status != http.StatusForbidden {
+		if got := s.ask("foreign", e.method, path, ""); got.status != http.StatusForbidden {
 			t.Errorf("%s to an admin of another host: %d", e.pattern, got.status)
 		}
 	}

@@ -6,7 +6,7 @@
 //
 // What a proxy or a route may hold is package site's to say, what stands in the
 // store package store's, who is who package oauth's. Streams (events, following
-// the log) are no operations: they are handlers of package api.
+// the log, a compliance test) are no operations: they are handlers of package api.
 package control
 
 import (
@@ -208,6 +208,10 @@ type Deps struct {
 	// Loops answers whether a target leads back to a listener of ours; nil: never.
 	Loops func(ctx context.Context, t site.Target) bool
 
+	// Self reaches this node's own public HTTPS listener, whatever the address of a
+	// request says: the name in it chooses the host. nil: no host can be tested.
+	Self http.RoundTripper
+
 	Backend string           // of the store: "embedded" or "redis"
 	Shared  bool             // other nodes may have the same store
 	Node    string           // this node's name
@@ -233,6 +237,7 @@ type Control struct {
 	started    time.Time
 	level      slog.Level // of the process log, as configured
 	operations []*Operation
+	tests      tests
 }
 
 // New makes a Control. It starts nothing and reads nothing.
