@@ -44,3 +44,14 @@ oauth *ARGS:
 
 log *ARGS:
     go run ./cmd/gatehouse log {{ARGS}}
+
+# compliance of an MCP server: just mcp-test [URL] [CATEGORY]
+mcp-test *ARGS:
+    go run ./cmd/gatehouse mcp test {{ARGS}}
+
+mcp-test-verbose *ARGS:
+    go run ./cmd/gatehouse mcp test --verbose {{ARGS}}
+
+# an MCP server under load: just mcp-stress [URL] [SESSIONS]
+mcp-stress *ARGS:
+    go run ./cmd/gatehouse mcp stress {{ARGS}}
