@@ -35,6 +35,10 @@ func (g *Gate) takeSession(v *site.Visit, h http.Header) bool {
 	if who == nil || len(ids) == 0 {
 		return true
 	}
+	if version := h["Mcp-Protocol-Version"]; len(version) == 1 && version[0] == stateless {
+		delete(h, sessionHeader) // that version has no sessions: an id is ignored, and no backend sees it
+		return true
+	}
 	if len(ids) > 1 {
 		return false
 	}
