@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -417,6 +418,15 @@ func challenged(from, to string) func() layer {
 // others from being tried.
 var alone = map[string]string{"transport.content-type": Transport, "tools.concurrent": ToolsAdvanced}
 
+func categoryOf(id string) string {
+	for _, c := range allChecks() {
+		if c.id == id {
+			return c.category
+		}
+	}
+	return All
+}
+
 // renaming changes the head of an answer, whose body may have no end.
 type renaming struct {
 	http.ResponseWriter
@@ -494,7 +504,11 @@ func TestEachDefectIsFoundByItsCheck(t *testing.T) {
 		found[d.finds] = true
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
-			report := newGood(t, d.make()).test(t, Options{Protocol: d.version, Category: alone[d.finds], Timeout: 5 * time.Second})
+			category := alone[d.finds]
+			if category == "" && os.Getenv("GATEHOUSE_TEST_ALL") == "" {
+				category = categoryOf(d.finds) // in the short form, what other categories find is not looked at
+			}
+			report := newGood(t, d.make()).test(t, Options{Protocol: d.version, Category: category, Timeout: 5 * time.Second})
 			hit := false
 			for _, res := range not(report) {
 				switch {

@@ -85,7 +85,7 @@ func checkEveryMethod(ctx context.Context, r *run) outcome {
 		return out
 	}
 	for _, method := range []string{http.MethodGet, http.MethodDelete} {
-		got := r.wire.send(ctx, ask{method: method, from: nobody, headers: []header{{"Accept", "text/event-stream"}}, linger: listening})
+		got := r.wire.send(ctx, ask{method: method, from: nobody, headers: []header{{"Accept", "text/event-stream"}}, linger: r.opt.listen})
 		if got.status != http.StatusUnauthorized && got.status != http.StatusMethodNotAllowed {
 			return breaks("%s: %s", method, got.said())
 		}

@@ -220,7 +220,7 @@ func checkListChanged(ctx context.Context, r *run) outcome {
 	if r.modern() {
 		return subscribe(ctx, r)
 	}
-	got := r.wire.send(ctx, ask{method: http.MethodGet, headers: append(r.peer.usual(), header{"Accept", "text/event-stream"}), linger: listening})
+	got := r.wire.send(ctx, ask{method: http.MethodGet, headers: append(r.peer.usual(), header{"Accept", "text/event-stream"}), linger: r.opt.listen})
 	if got.status != http.StatusOK || got.media != "text/event-stream" {
 		return breaks("listChanged is declared, and GET opens no stream: %s", got.said())
 	}

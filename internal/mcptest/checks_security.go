@@ -83,7 +83,7 @@ func checkLookalikes(ctx context.Context, r *run) outcome {
 }
 
 func checkOriginGet(ctx context.Context, r *run) outcome {
-	a := ask{method: http.MethodGet, headers: []header{{"Accept", "text/event-stream"}, {"Origin", "https://gatehouse-evil.example"}}, linger: listening}
+	a := ask{method: http.MethodGet, headers: []header{{"Accept", "text/event-stream"}, {"Origin", "https://gatehouse-evil.example"}}, linger: r.opt.listen}
 	if r.peer != nil {
 		a.headers = append(a.headers, r.peer.usual()...)
 	}

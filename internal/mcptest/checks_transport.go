@@ -117,7 +117,7 @@ func checkRequestType(ctx context.Context, r *run) outcome {
 }
 
 func checkGet(ctx context.Context, r *run) outcome {
-	got := r.wire.send(ctx, ask{method: http.MethodGet, headers: append(r.peer.usual(), header{"Accept", "text/event-stream"}), linger: listening})
+	got := r.wire.send(ctx, ask{method: http.MethodGet, headers: append(r.peer.usual(), header{"Accept", "text/event-stream"}), linger: r.opt.listen})
 	switch {
 	case got.status == http.StatusMethodNotAllowed:
 		return pass("405")
@@ -133,7 +133,7 @@ func checkGet(ctx context.Context, r *run) outcome {
 }
 
 func checkGetAccept(ctx context.Context, r *run) outcome {
-	got := r.wire.send(ctx, ask{method: http.MethodGet, headers: append(r.peer.usual(), header{"Accept", "text/html"}), linger: listening})
+	got := r.wire.send(ctx, ask{method: http.MethodGet, headers: append(r.peer.usual(), header{"Accept", "text/html"}), linger: r.opt.listen})
 	if !got.refused() {
 		return breaks("%s", got.said())
 	}
@@ -142,7 +142,7 @@ func checkGetAccept(ctx context.Context, r *run) outcome {
 
 func checkGone(method string) func(context.Context, *run) outcome {
 	return func(ctx context.Context, r *run) outcome {
-		got := r.wire.send(ctx, ask{method: method, headers: append(r.peer.usual(), header{"Accept", "text/event-stream"}), linger: listening})
+		got := r.wire.send(ctx, ask{method: method, headers: append(r.peer.usual(), header{"Accept", "text/event-stream"}), linger: r.opt.listen})
 		both := slices.ContainsFunc(r.server.Supported, func(v string) bool { return v < sessionless })
 		if got.status != http.StatusMethodNotAllowed && (!both || !got.refused()) {
 			return breaks("%s", got.said())
@@ -218,7 +218,7 @@ func checkResume(ctx context.Context, r *run) outcome {
 	if second, out := r.stream(ctx); second == nil {
 		return out
 	}
-	got := r.wire.send(ctx, ask{method: http.MethodGet, linger: listening,
+	got := r.wire.send(ctx, ask{method: http.MethodGet, linger: r.opt.listen,
 		headers: append(r.peer.usual(), header{"Accept", "text/event-stream"}, header{"Last-Event-ID", first.events[0].id})})
 	if got.refused() {
 		return pass("it is not offered: status %d", got.status)

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -43,7 +44,7 @@ func hostile(t *testing.T, bad http.HandlerFunc) *httptest.Server {
 
 func attack(t *testing.T, s *httptest.Server, o Options) (*Report, time.Duration) {
 	t.Helper()
-	o.URL, o.Transport, o.Pause, o.Protocol = s.URL, newTransport(t), 1, v2511
+	o.URL, o.Transport, o.Pause, o.Protocol, o.listen = s.URL, newTransport(t), 1, v2511, 30*time.Millisecond
 	if o.Timeout == 0 {
 		o.Timeout = 200 * time.Millisecond
 	}
@@ -267,6 +268,7 @@ func TestATokenIsNotSentInClear(t *testing.T) {
 // TestOnlyToolsThatReadAreCalled: destroy panics when it is called with arguments that
 // it takes; named, it is.
 func TestOnlyToolsThatReadAreCalled(t *testing.T) {
+	var mu sync.Mutex
 	var called []string
 	g := newGood(t, heading(func(_ *http.Request, body string) {
 		var m struct {
@@ -274,6 +276,8 @@ func TestOnlyToolsThatReadAreCalled(t *testing.T) {
 			Params struct{ Name string }
 		}
 		if json.Unmarshal([]byte(body), &m) == nil && m.Method == "tools/call" {
+			mu.Lock()
+			defer mu.Unlock()
 			called = append(called, m.Params.Name)
 		}
 	})())

@@ -54,6 +54,8 @@ type Options struct {
 	Reach func(*url.URL) bool
 	// Each gets every result as it comes; nil: nobody does.
 	Each func(Result)
+
+	listen time.Duration // to a stream that has nothing to say; 0: as long as is good
 }
 
 // Categories are the names of what can be tested alone; "all" is everything.
@@ -129,6 +131,9 @@ func newRun(o Options) (*run, error) {
 	}
 	if o.Pause <= 0 {
 		o.Pause = quietTime
+	}
+	if o.listen <= 0 {
+		o.listen = listening
 	}
 	r := &run{opt: o, url: u, wire: newWire(u, o.Transport, o.Timeout, o.Token, o.Other), started: time.Now()}
 	r.wire.watch = r.observe

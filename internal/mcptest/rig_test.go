@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -172,7 +173,7 @@ func (g *good) test(t *testing.T, o Options) *Report {
 	if o.Token == "" {
 		o.Token, o.Other = goodToken, otherToken
 	}
-	o.QueryToken = true
+	o.QueryToken, o.listen = true, 30*time.Millisecond
 	if o.Transport == nil {
 		o.Transport = newTransport(t)
 	}
