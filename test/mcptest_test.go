@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
@@ -92,6 +93,19 @@ func TestToolsAreListedAndCalledFromTheCommandLine(t *testing.T) {
 	}
 	if out, errs, code := o.cli("mcp", "call", o.mcp("first"), "add", `{"a": "x"}`, "--token-file", token); code != 1 || !strings.Contains(errs, "failed") {
 		t.Errorf("a call that fails: exit %d\n%s%s", code, out, errs)
+	}
+	secret, err := os.ReadFile(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, errs, _ := o.cli("mcp", "test", o.mcp("first"), "auth", "--token-file", token, "--debug"); !strings.Contains(errs, "> POST ") || strings.Contains(errs, strings.TrimSpace(string(secret))) {
+		t.Errorf("--debug shows the token, or nothing:\n%s", errs)
+	}
+	signing := o.background("mcp", "call", o.mcp("first"), "whoami", "--sign-in")
+	o.await(20*time.Second, "device code", func() bool { return codeLine.MatchString(signing.stderr.String()) || signing.ended() })
+	o.alice.approve(codeLine.FindString(signing.stderr.String()))
+	if signing.wait(); !strings.Contains(signing.stdout.String(), "local:alice") {
+		t.Errorf("signed in for the endpoint: %s%s", signing.stdout.String(), signing.stderr.String())
 	}
 	if _, errs, code := o.cli("mcp", "tools", o.mcp("first")); code != 3 || !strings.Contains(errs, "oauth login --resource") {
 		t.Errorf("without a token: exit %d %s", code, errs)

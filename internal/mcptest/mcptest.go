@@ -8,7 +8,7 @@
 // tool is called with arguments only if it says that it reads, or the person who
 // tests names it. The token goes to the endpoint that is tested and nowhere else.
 //
-// checks_*.go hold what is checked, a category each; spec.go where that is written;
+// checks_*.go hold what is checked, by category; spec.go where that is written;
 // wire.go, sse.go and peer.go speak; stress.go and load.go are the stress test.
 package mcptest
 
