@@ -90,7 +90,11 @@ func (o *office) oneTestAHost(t *testing.T, api *api) {
 		_, err := send(ctx, o.client(), "POST", o.Direct+"/mcp-servers/slow.localhost/test", `{}`, "Authorization: Bearer "+api.token, "Content-Type: application/json")
 		ended <- err
 	}()
-	<-asked
+	select {
+	case <-asked:
+	case <-time.After(30 * time.Second):
+		t.Fatal("the backend was not asked")
+	}
 	if got := api.do("POST", "/mcp-servers/slow.localhost/test", `{}`, 429); got.Header.Get("Retry-After") == "" {
 		t.Error("429 without Retry-After")
 	}
