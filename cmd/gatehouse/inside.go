@@ -47,7 +47,7 @@ var refusedInside = map[string]string{
 
 // nounsInside are the nouns whose commands ask the API. A noun that is not here,
 // such as store, which opens the store itself, runs on the machine alone.
-var nounsInside = []string{"proxy", "route", "cert", "oauth", "resource", "log", "system"}
+var nounsInside = []string{"proxy", "route", "cert", "oauth", "resource", "mcp", "log", "system"}
 
 // refusedFlags are about where and as whom a program on a person's machine asks.
 var refusedFlags = []string{"local", "url", "token", "profile", "debug"}

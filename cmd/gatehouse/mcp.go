@@ -20,7 +20,8 @@ import (
 )
 
 func (a *app) mcp() *cobra.Command {
-	return a.group("mcp", "MCP servers: test one, ask one", a.mcpTest(), a.mcpStress(), a.mcpTools(), a.mcpCall())
+	return a.group("mcp", "MCP servers: test one, ask one, see what was called",
+		a.mcpTest(), a.mcpStress(), a.mcpTools(), a.mcpCall(), a.mcpServers(), a.mcpSeen(), a.mcpCalls())
 }
 
 // maxToken bounds an access token in a file.

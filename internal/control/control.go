@@ -81,6 +81,10 @@ func (c *Control) list() []*Operation {
 		op("update_route", put, "/routes/{id}", Admin, "Change a route; what is not named stays, null is the default.", c.UpdateRoute),
 		op("delete_route", del, "/routes/{id}", Admin, "Remove a route.", c.DeleteRoute),
 
+		op("list_mcp_servers", get, "/mcp-servers/", User, "The hosts with an MCP endpoint, and how often tools were called there.", c.ListMCPServers),
+		op("list_mcp_tools", get, "/mcp-servers/{hostname}/tools", User, "The tools that were asked for at an MCP endpoint.", c.ListMCPTools),
+		op("get_mcp_calls", get, "/mcp-servers/{hostname}/calls", User, "What was called at an MCP endpoint, by whom, and how it ended.", c.GetMCPCalls),
+
 		op("list_certificates", get, "/certificates/", User, "The certificates that are kept.", c.ListCertificates),
 		op("create_certificate", post, "/certificates/", Admin, "Obtain a certificate from an authority, and renew it in time.", c.CreateCertificate),
 		op("create_multi_domain_certificate", post, "/certificates/multi-domain", Admin, "The same, by its older name.", c.CreateCertificate),

@@ -15,6 +15,7 @@ type Journal interface {
 	Follow(ctx context.Context, q journal.Query) (<-chan *journal.Entry, error)
 	Stats(ctx context.Context, q journal.Query) (*journal.Stats, error)
 	Outcomes(ctx context.Context, q journal.Query, told ...string) (*journal.Outcomes, error)
+	Calls(ctx context.Context, q journal.Query) (*journal.Calls, error)
 	Clear(ctx context.Context) error
 	Counts() journal.Counts
 }

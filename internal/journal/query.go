@@ -27,6 +27,7 @@ type Query struct {
 	Kind    Kind      `json:"kind,omitempty" jsonschema:"request, oauth, mcp, audit or system"`
 	Session string    `json:"session,omitempty" jsonschema:"id of a browser's session"`
 	RouteID string    `json:"route_id,omitempty" jsonschema:"the route that matched"`
+	Tool    string    `json:"tool,omitempty" jsonschema:"the tool of an MCP call"`
 	Errors  bool      `json:"errors,omitempty" jsonschema:"only what failed"`
 	SlowMS  float64   `json:"slow_ms,omitempty" jsonschema:"only what took longer, in milliseconds"`
 	Limit   int       `json:"limit,omitempty" jsonschema:"entries in the answer; 100, at most 1000"`
@@ -78,7 +79,7 @@ func (q Query) plan() (*plan, error) {
 	p.window(q, &bad)
 	for _, f := range [...]struct{ name, value string }{
 		{"proxy", q.Proxy}, {"ip", q.IP}, {"user", q.User}, {"client", q.Client}, {"status", q.Status}, {"method", q.Method},
-		{"path", q.Path}, {"kind", string(q.Kind)}, {"session", q.Session}, {"route_id", q.RouteID},
+		{"path", q.Path}, {"kind", string(q.Kind)}, {"session", q.Session}, {"route_id", q.RouteID}, {"tool", q.Tool},
 	} {
 		if f.value != "" {
 			p.filter(f.name, f.value, f.name, &bad)

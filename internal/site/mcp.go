@@ -72,6 +72,12 @@ func Glob(pattern, name string) bool {
 	return p == len(pattern)
 }
 
+// ServesMCP reports whether some requests to p are those of an MCP endpoint, which
+// Visit.MCP tells of one request.
+func (p *Proxy) ServesMCP() bool {
+	return p.MCPEnabled || p.TargetURL == InternalMCP || (p.ResourceEndpoint != "" && p.ResourceEndpoint != "/")
+}
+
 func (p *Proxy) checkMCP(broken *fault.Rules) {
 	if len(p.MCPTools) > maxList {
 		broken.Add("mcp_tools", "holds at most %d rules", maxList)
