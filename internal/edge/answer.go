@@ -57,7 +57,11 @@ func (x *exchange) answer(resp *http.Response) {
 	if stream || announced > 0 {
 		x.w.Flush()
 	}
-	if err := x.copyBody(resp.Body, stream); err != nil {
+	err := x.copyBody(resp.Body, stream)
+	switch {
+	case x.w.replaced:
+		return
+	case err != nil:
 		x.brokeOff(err, stream)
 		return
 	}

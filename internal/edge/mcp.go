@@ -117,7 +117,7 @@ func (w *response) unclear(err error) {
 	}
 	w.x.fail("mcp_unclear", err.Error())
 	w.x.problem(http.StatusBadGateway, "mcp_unclear", "The answer of the target can't be held against this host's rules.")
-	w.spoilt = true
+	w.replaced = true
 }
 
 // settle writes the answer that was held back.
@@ -133,7 +133,6 @@ func (w *response) settle() {
 	body, err := pass.Finish()
 	if err != nil {
 		w.unclear(err)
-		w.spoilt = false // it is whole
 		return
 	}
 	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}

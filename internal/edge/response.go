@@ -18,14 +18,15 @@ type response struct {
 	first   time.Time // when the final header was written
 	custom  bool      // custom_response_headers apply
 
-	pass    *mcpgate.Pass // judges or watches the body; nil: nobody does
-	holding int           // the status of an answer that is held back until it is whole
-	spoilt  bool          // what the target sends is not passed on any more
+	pass     *mcpgate.Pass // judges or watches the body; nil: nobody does
+	holding  int           // the status of an answer that is held back until it is whole
+	spoilt   bool          // the answer has begun, and what the target sends is not passed on any more
+	replaced bool          // an answer of ours, which is whole, stands in place of the target's
 }
 
 // WriteHeader notes the final status. Interim answers (1xx) pass.
 func (w *response) WriteHeader(status int) {
-	if w.holding != 0 || w.spoilt {
+	if w.holding != 0 || w.spoilt || w.replaced {
 		return
 	}
 	if w.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
@@ -68,7 +69,7 @@ func (w *response) Write(b []byte) (int, error) {
 		w.WriteHeader(http.StatusOK)
 	}
 	switch {
-	case w.spoilt:
+	case w.spoilt, w.replaced:
 		return 0, errUnclear
 	case w.holding != 0:
 		if err := w.pass.Hold(b); err != nil {

@@ -50,12 +50,14 @@ func (w *watcher) write(b []byte) {
 // end ends a line; a blank one ends the message.
 func (w *watcher) end() {
 	if w.past == 0 {
-		w.scan = scanner{tell: w.scan.tell, stack: w.scan.stack[:0], word: w.scan.word[:0], name: w.scan.name[:0]}
+		w.scan = scanner{tell: w.scan.tell, list: w.scan.list, stack: w.scan.stack[:0], word: w.scan.word[:0], name: w.scan.name[:0]}
 	} else if w.data {
 		w.scan.write([]byte{'\n'})
 	}
 	w.line, w.past, w.data = w.line[:0], 0, false
 }
+
+const keepEvent = 64 << 10 // bytes of room for events that a stream keeps
 
 var (
 	errEventTooLarge = errors.New("an event of the backend is larger than can be judged")
@@ -113,7 +115,12 @@ func (s *sieve) write(b []byte) ([]byte, error) {
 
 // done is the event as it goes on.
 func (s *sieve) done() ([]byte, error) {
-	defer func() { s.event, s.lines, s.begin = s.event[:0], s.lines[:0], 0 }()
+	defer func() {
+		s.event, s.lines, s.begin = s.event[:0], s.lines[:0], 0
+		if cap(s.event) > keepEvent {
+			s.event = nil // one large event is no reason to keep its room while the stream lasts
+		}
+	}()
 	data, others := s.parts()
 	first := bytes.TrimLeft(data, " \t\r\n")
 	if len(first) == 0 || (first[0] != '{' && first[0] != '[') {

@@ -2,6 +2,7 @@ package mcpgate
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -24,24 +25,18 @@ func (p *Pass) judge(q Request) (*Refusal, error) {
 	if r := p.readable(q.HTTP); r != nil {
 		return r, nil
 	}
-	size := q.HTTP.ContentLength
-	if size < 0 {
-		size = MaxBody
-	}
-	if size > MaxBody {
+	if q.HTTP.ContentLength > MaxBody {
 		return p.tooLarge(), nil
 	}
-	if !p.gate.hold(size) {
-		return plain(http.StatusServiceUnavailable, codeBusy, "busy", "Too many messages are being judged; try again in a second.", time.Second), nil
-	}
-	p.size = size
 	end := q.Patience()
-	body, err := io.ReadAll(io.LimitReader(q.Body, MaxBody+1))
+	body, err := p.read(q.Body, q.HTTP.ContentLength)
 	end()
-	if err != nil {
+	switch {
+	case errors.Is(err, errNoRoom):
+		return plain(http.StatusServiceUnavailable, codeBusy, "busy", "Too many messages are being judged; try again in a second.", time.Second), nil
+	case err != nil:
 		return nil, err
-	}
-	if len(body) > MaxBody {
+	case len(body) > MaxBody:
 		return p.tooLarge(), nil
 	}
 	p.body, p.judged = body, true
@@ -53,6 +48,39 @@ func (p *Pass) judge(q Request) (*Refusal, error) {
 		return plain(http.StatusBadRequest, codeParse, "mcp_malformed", "This is "+err.Error()+".", 0), nil
 	}
 	return p.messagesOf(payload, q.HTTP.Header), nil
+}
+
+// pieceSize is how much room a body takes at first, in bytes, whatever its head
+// says: who sends slowly keeps little from others.
+const pieceSize = 16 << 10
+
+// read reads a body whole, of MaxBody bytes at most and one more. It takes room
+// from the gate as the body comes.
+func (p *Pass) read(from io.Reader, announced int64) ([]byte, error) {
+	first := int64(pieceSize)
+	if announced >= 0 {
+		first = min(first, announced+1) // one more, to see the end
+	}
+	var body []byte
+	for {
+		if len(body) == cap(body) {
+			grown := max(first, min(2*int64(cap(body)), MaxBody+1))
+			more := grown - int64(cap(body))
+			if !p.gate.hold(more) {
+				return nil, errNoRoom
+			}
+			p.size += more
+			body = append(make([]byte, 0, grown), body...)
+		}
+		n, err := from.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case errors.Is(err, io.EOF), len(body) > MaxBody:
+			return body, nil
+		case err != nil:
+			return nil, err
+		}
+	}
 }
 
 // messagesOf judges what was read.

@@ -1,6 +1,7 @@
 package mcpgate
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"mime"
@@ -40,7 +41,9 @@ type Pass struct {
 	messages []Message
 	denied   []denial // by place in messages; nil: none
 	filter   bool     // lists of tools are filtered in the answer
+	listed   bool     // a list of tools stands in an answer that is not filtered
 	size     int64    // held of the gate's room
+	sieving  int64    // of that, for the event that is held back
 
 	mode     mode
 	scan     scanner
@@ -75,13 +78,15 @@ func (g *Gate) Open(q Request) (p *Pass, refused *Refusal, err error) {
 	p = &Pass{gate: g, rules: q.Rules, visit: v, mcp: mcp, get: q.HTTP.Method == http.MethodGet}
 	p.reads = strings.Contains(strings.Join(h["Accept"], ","), "application/json")
 	p.scan.tell, p.watch.scan.tell = p.note, p.note
+	p.watch.scan.list = func() { p.listed = true }
 	if mcp && v.Target() != site.InternalMCP && !g.takeSession(v, h) {
 		return p, p.noSession(), nil
 	}
-	if q.Body != nil && (q.Rules != nil || modern(h)) {
+	if q.Body != nil && (q.Rules != nil || (modern(h) && q.HTTP.ContentLength <= MaxBody)) {
 		refused, err = p.judge(q)
 	}
-	if p.filter = q.Rules != nil && (p.get || p.asks(methodList)); p.filter {
+	if q.Rules != nil {
+		p.filter = p.get || p.asks(methodList)
 		h["Accept-Encoding"] = []string{"identity"}
 		delete(h, "Range")
 	}
@@ -127,18 +132,22 @@ func (p *Pass) Begin(status int, h http.Header) (hold bool, err error) {
 	kind, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
 	encoded := len(h["Content-Encoding"]) > 0 && !strings.EqualFold(h.Get("Content-Encoding"), "identity")
 	isEvents := kind == "text/event-stream"
+	ruled := p.rules != nil && (isEvents || (p.filter && !p.get))
+	if ruled && encoded {
+		return false, errEncoded
+	}
 	switch {
-	case p.filter && (isEvents || !p.get):
-		if encoded {
-			return false, errEncoded
-		}
-		delete(h, "Content-Length")
-		delete(h, "Etag")
+	case ruled && !isEvents:
+		unsized(h)
 		p.mode = holds
-		if isEvents {
-			p.mode = sieves
-			p.sieve.visible = p.sees
-		}
+	case ruled && (p.filter || !p.asks(methodCall)):
+		// A stream may bring the answer to what another request asked, whatever
+		// method opened it (HTTP+SSE, resumed streams).
+		unsized(h)
+		p.mode = sieves
+		p.sieve.visible = p.sees
+	case ruled: // the answer to calls: of any size, so it is not held back; see Write
+		p.mode = events
 	case encoded, !p.mcp:
 	case isEvents:
 		p.mode = events
@@ -146,6 +155,13 @@ func (p *Pass) Begin(status int, h http.Header) (hold bool, err error) {
 		p.mode = scans
 	}
 	return p.mode == holds, nil
+}
+
+// unsized takes away what is no longer true of a body that is filtered.
+func unsized(h http.Header) {
+	for _, name := range []string{"Content-Length", "Etag", "Content-Digest", "Repr-Digest", "Digest"} {
+		delete(h, name)
+	}
 }
 
 func (p *Pass) sees(tool string) bool { return p.gate.visible(p.rules, p.visit, tool) }
@@ -158,18 +174,42 @@ func (p *Pass) Write(b []byte) ([]byte, error) {
 		p.scan.write(b)
 	case events:
 		p.watch.write(b)
+		if p.rules != nil && p.listed {
+			return nil, errListed
+		}
 	case sieves:
 		kept, err := p.sieve.write(b)
+		if err == nil {
+			err = p.weigh()
+		}
+		if err != nil {
+			return nil, err
+		}
 		p.watch.write(kept)
-		return kept, err
+		return kept, nil
 	case pass, holds:
 	}
 	return b, nil
 }
 
+// weigh takes room from the gate for the event that is held back.
+func (p *Pass) weigh() error {
+	more := int64(cap(p.sieve.event)) - p.sieving
+	if more > 0 && !p.gate.hold(more) {
+		return errNoRoom
+	}
+	if more < 0 {
+		p.gate.release(-more)
+	}
+	p.sieving += more
+	p.size += more
+	return nil
+}
+
 var (
 	errAnswerTooLarge = errors.New("the backend's list of tools is larger than can be judged")
 	errNoRoom         = errors.New("too many answers are being judged")
+	errListed         = errors.New("the backend lists its tools where nobody asked for that")
 )
 
 // Hold takes a piece of an answer that is held.
@@ -188,7 +228,7 @@ func (p *Pass) Hold(b []byte) error {
 // Finish is the answer that was held, without what its reader may not see.
 func (p *Pass) Finish() ([]byte, error) {
 	kept, err := filterTools(p.held, p.sees)
-	if err != nil && !mayBeJSON(p.held) {
+	if err != nil && !mayBeJSON(p.held) && !bytes.Contains(p.held, []byte(`"tools"`)) {
 		return p.held, nil // no answer to a message: a page about a failure, or "Accepted"
 	}
 	p.scan.write(kept)

@@ -18,8 +18,9 @@ const (
 type rates struct {
 	seed   maphash.Seed
 	shards [rateShards]struct {
-		mu  sync.Mutex // guards all
-		all map[rateKey]*counter
+		mu   sync.Mutex // guards the rest
+		all  map[rateKey]*counter
+		next time.Time // before then none of all is full again
 	}
 }
 
@@ -41,8 +42,13 @@ func (r *rates) take(k rateKey, calls int, per time.Duration, now time.Time) (wa
 		if s.all == nil {
 			s.all = map[rateKey]*counter{}
 		}
-		if len(s.all) >= maxRates && !forgetFull(s.all, now) {
-			return per // somebody must wait, and it is not who came first
+		if len(s.all) >= maxRates {
+			if !now.Before(s.next) {
+				s.next = forgetFull(s.all, now)
+			}
+			if len(s.all) >= maxRates {
+				return per // somebody must wait, and it is not who came first
+			}
 		}
 		c = &counter{Limiter: rate.NewLimiter(rate.Limit(float64(calls)/per.Seconds()), calls)}
 		s.all[k] = c
@@ -55,14 +61,16 @@ func (r *rates) take(k rateKey, calls int, per time.Duration, now time.Time) (wa
 	return wait
 }
 
-// forgetFull takes out what has come to its full rate again, and reports whether
-// there was any.
-func forgetFull(all map[rateKey]*counter, now time.Time) bool {
-	before := len(all)
+// forgetFull takes out what has come to its full rate again, and is when the next
+// one may have: nobody looks before.
+func forgetFull(all map[rateKey]*counter, now time.Time) (next time.Time) {
 	for k, c := range all {
-		if !now.Before(c.full) {
+		switch {
+		case !now.Before(c.full):
 			delete(all, k)
+		case next.IsZero() || c.full.Before(next):
+			next = c.full
 		}
 	}
-	return len(all) < before
+	return next
 }

@@ -14,6 +14,7 @@ type outcome struct {
 // makes nothing of what is no JSON: nothing depends on it but the log.
 type scanner struct {
 	tell func(outcome)
+	list func() // a result lists tools; nil: nobody asks
 
 	stack  []byte // of open containers: { or [
 	base   int    // depth of messages: 1, in a batch 2
@@ -128,6 +129,9 @@ func (s *scanner) open(c byte) {
 	}
 	if len(s.stack) == s.base && string(s.name) == `"result"` {
 		s.result, s.now.reply = true, true
+	}
+	if s.list != nil && c == '[' && s.result && len(s.stack) == s.base+1 && string(s.inner) == `"tools"` {
+		s.list()
 	}
 	if len(s.stack) == s.base && string(s.name) == `"error"` {
 		s.now.isError, s.now.reply = true, true
