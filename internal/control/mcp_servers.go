@@ -12,7 +12,7 @@ import (
 type MCPServer struct {
 	Hostname    string `json:"proxy_hostname"`
 	Endpoint    string `json:"endpoint" jsonschema:"the URL that clients are told"`
-	AuthEnabled bool   `json:"auth_enabled" jsonschema:"false: everybody may call"`
+	AuthEnabled bool   `json:"auth_enabled" jsonschema:"false: everybody may call; Gatehouse's own always asks"`
 	MCP         bool   `json:"mcp_enabled"`
 	Rules       int    `json:"rules" jsonschema:"how many rules for tools it has"`
 	BuiltIn     bool   `json:"built_in" jsonschema:"Gatehouse's own MCP server on one of its own hosts"`
@@ -71,7 +71,7 @@ func (c *Control) ListMCPServers(ctx context.Context, in MCPWindow) (Page[MCPSer
 		at[p.Hostname] = len(servers)
 		servers = append(servers, MCPServer{
 			Hostname: p.Hostname, Endpoint: site.ResourceOf(c.deps.Origins.Of(p.Hostname, p.EnableHTTPS), p.ResourceEndpoint),
-			AuthEnabled: p.AuthEnabled, MCP: p.MCPEnabled, Rules: len(p.MCPTools), BuiltIn: host.Role != site.Ordinary,
+			AuthEnabled: p.AuthEnabled || host.Role != site.Ordinary, MCP: p.MCPEnabled, Rules: len(p.MCPTools), BuiltIn: host.Role != site.Ordinary,
 		})
 	}
 	seen := map[string]map[string]bool{} // tools by host: names below a wildcard share theirs
