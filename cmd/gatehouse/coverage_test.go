@@ -88,7 +88,7 @@ func TestEveryExampleRunsAndEveryOperationHasAVerb(t *testing.T) {
 // isServer reports whether a command is the server's, or about a sign-in that a
 // dry run with a token has none of.
 func isServer(noun string) bool {
-	return contains([]string{"serve", "protect", "config", "ca", "healthcheck", "version", "completion"}, noun)
+	return contains([]string{"serve", "protect", "config", "ca", "backend", "healthcheck", "version", "completion"}, noun)
 }
 
 // without drops the verbs of one's own sign-in, which a --token excludes.

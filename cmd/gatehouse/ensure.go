@@ -6,6 +6,7 @@ import (
 
 	"gatehouse/internal/control"
 	"gatehouse/internal/fault"
+	"gatehouse/internal/local"
 	"gatehouse/internal/principal"
 	"gatehouse/internal/site"
 )
@@ -19,6 +20,11 @@ func (n *node) ensureProtected(ctx context.Context, in *protectArgs) error {
 	ctx = principal.With(control.WithDoor(ctx, principal.Local), &principal.Principal{
 		Subject: principal.Local, User: principal.Local, Scopes: []string{principal.ScopeAdmin}, AuthType: principal.Local,
 	})
+	if in.Program != nil {
+		if err := local.In(n.cfg.DataDir).Put(*in.Program); err != nil {
+			return err
+		}
+	}
 	fields := in.fields()
 	fields["proxy_hostname"] = in.Host
 	err := n.operate(ctx, "create_proxy", fields)

@@ -22,6 +22,7 @@ import (
 
 	"gatehouse/cmd/gatehouse/internal/render"
 	"gatehouse/internal/fault"
+	"gatehouse/internal/stdio"
 )
 
 // Exit codes, which scripts rely on.
@@ -34,6 +35,10 @@ const (
 )
 
 func main() {
+	if len(os.Args) == 3 && os.Args[1] == stdio.LaunchWord {
+		_, _ = fmt.Fprintln(os.Stderr, "gatehouse:", stdio.Launch(os.Args[2], os.Environ())) // it comes back only when it failed
+		os.Exit(127)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	code := run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)
 	stop()

@@ -9,12 +9,14 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 
 	"gatehouse/internal/control"
 	"gatehouse/internal/demo"
 	"gatehouse/internal/edge"
 	"gatehouse/internal/fetch"
 	"gatehouse/internal/journal"
+	"gatehouse/internal/local"
 	"gatehouse/internal/mcpgate"
 	"gatehouse/internal/mcpserver"
 	"gatehouse/internal/oauth"
@@ -83,7 +85,7 @@ func (n *node) controlDeps() control.Deps {
 		Store: n.store, Sealer: n.sealer, Worlds: n.roster, Origins: n.origins, Journal: n.journal, Log: n.component("control"),
 		Levels: n.levels, OAuth: n.oauth, Hasher: n.pages.Hasher(), Logins: n.pages,
 		Certificates: n.certs.keeper, Manager: n.certs.manager,
-		Loops: n.loops, Self: n.listeners.self(),
+		Loops: n.loops, Self: n.listeners.self(), Names: names{local.In(n.cfg.DataDir)},
 		Ports: n.ports, Listening: n.listening(),
 		Backend: n.backend(), Shared: n.cfg.Redis.Enabled(),
 		Node: name, Upkeep: n.upkeep.Mine, Tag: n.peers.Tag(), Address: n.announced(),
@@ -143,6 +145,7 @@ func (n *node) edgeOptions() edge.Options {
 		MCP: mcpgate.New(mcpgate.Options{
 			Recorder: n.journal, Grantable: n.oauth.Grantable, SessionKey: n.sealer.Derive("sessions of MCP backends"),
 		}),
+		Stdio: n.stdio.Handler, Lookup: n.lookup,
 		TokenInClear:   n.oauth.SeenInClear,
 		Vouched:        n.certs.keeper.Vouched,
 		TrustedProxies: listen.TrustedProxies, LocalhostPeers: listen.LocalhostPeers,
@@ -151,4 +154,30 @@ func (n *node) edgeOptions() edge.Options {
 		ConnectTimeout: n.cfg.Proxy.ConnectTimeout, ResponseTimeout: n.cfg.Proxy.RequestTimeout,
 		MaxConnections: limits.MaxConnections, MaxConnectionsPerIP: limits.MaxConnectionsPerIP, MaxRequestsPerIP: limits.MaxRequestsPerIP,
 	}
+}
+
+// lookup is where unix:NAME is to be dialed, as this machine's administrator says.
+func (n *node) lookup(target string) (network, address string, ok bool) {
+	kind, name, _ := strings.Cut(target, ":")
+	if kind != site.TargetUnix {
+		return "", "", false
+	}
+	def, err := local.In(n.cfg.DataDir).Get(local.Unix, name)
+	if err != nil {
+		n.component("edge").Error("a target can't be used", "target", target, "error", err)
+		return "", "", false
+	}
+	return "unix", def.Path, true
+}
+
+// names are the targets that this machine's administrator has defined.
+type names struct{ dir local.Dir }
+
+// Known reports whether t can be used on this machine.
+func (n names) Known(t site.Target) bool {
+	if t.Kind != site.TargetUnix && t.Kind != site.TargetStdio {
+		return false
+	}
+	_, err := n.dir.Get(t.Kind, t.Name)
+	return err == nil
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"gatehouse/internal/config"
 	"gatehouse/internal/fault"
@@ -71,12 +72,18 @@ func (n *node) newPeers() (*handover.Peers, error) {
 		Key: n.sealer.Derive("handover between nodes"), Listener: n.listeners.nodes, World: n.roster.World, Still: n.oauth.Still, Logger: n.component("handover"),
 		// Asked while serving only, when all parts are there.
 		Find:  func(tag string) string { return n.control.NodeAt(tag) },
-		Local: func(target string) http.Handler { return n.sessions()[target] },
+		Local: n.sessions,
 	})
 }
 
-// sessions are the targets in this process whose sessions live on one node: what
-// other nodes may hand over.
-func (n *node) sessions() map[string]http.Handler {
-	return map[string]http.Handler{site.InternalMCP: n.mcp}
+// sessions is what serves a target in this process whose sessions live on one
+// node: what other nodes may hand over. nil: nothing does.
+func (n *node) sessions(target string) http.Handler {
+	if target == site.InternalMCP {
+		return n.mcp
+	}
+	if name, ok := strings.CutPrefix(target, site.TargetStdio+":"); ok {
+		return n.stdio.Handler(name)
+	}
+	return nil
 }

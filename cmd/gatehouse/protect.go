@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"gatehouse/internal/local"
 	"gatehouse/internal/site"
 )
 
@@ -17,6 +18,8 @@ type protectArgs struct {
 	Exclude          []string // paths that need no sign-in
 	ResourceEndpoint string   // "/", or "/mcp" for an MCP server
 	MCP              bool     // the target is an MCP server
+
+	Program *local.Definition // what the target stdio:NAME is to run; nil: the target is given
 }
 
 // modes are the words for --mode.
@@ -25,16 +28,33 @@ func modes() []string { return []string{site.ModeRedirect, site.ModeForward, sit
 // protect is serve with one protected host.
 func (a *app) protect() *cobra.Command {
 	var set settings
+	var stdio bool
+	var p program
 	in := &protectArgs{Mode: site.ModeRedirect}
 	c := a.server(verb{
-		use: "protect HOST TARGET [flags]", short: "Run Gatehouse with one host behind HTTPS and sign-in",
-		long: "Runs Gatehouse like `serve`, and first makes sure that HOST is served with sign-in on and\nits requests go to TARGET: an http, https or h2c URL, or internal:demo.",
+		use: "protect HOST (TARGET | --stdio -- COMMAND ARGS…) [flags]", short: "Run Gatehouse with one host behind HTTPS and sign-in",
+		long: "Runs Gatehouse like `serve`, and first makes sure that HOST is served with sign-in on and\nits requests go to TARGET: an http, https or h2c URL, or internal:demo.\n" +
+			"With --stdio it runs a program that speaks MCP over its standard input and output, and offers it at HOST/mcp:\n" +
+			"that is defined on this machine as stdio:NAME (see `gatehouse backend`).",
 		example: "  gatehouse protect app.localhost internal:demo\n" +
 			"  gatehouse protect app.localhost http://127.0.0.1:3000 --allow octocat --exclude /health\n" +
-			"  gatehouse protect mcp.example.com http://127.0.0.1:8000 --mcp",
-		args: cobra.ExactArgs(2),
+			"  gatehouse protect mcp.example.com http://127.0.0.1:8000 --mcp\n" +
+			"  gatehouse protect files.localhost --stdio -- npx -y @modelcontextprotocol/server-filesystem /srv/files",
+		args: func(cmd *cobra.Command, args []string) error {
+			if stdio {
+				return cobra.MinimumNArgs(2)(cmd, args)
+			}
+			return cobra.ExactArgs(2)(cmd, args)
+		},
 		run: func(ctx context.Context, args []string) error {
 			in.Host, in.Target = args[0], args[1]
+			if stdio {
+				def, err := a.definition(nameOf(args[0]), args[1:], p)
+				if err != nil {
+					return err
+				}
+				in.Program, in.Target, in.MCP = &def, local.Stdio+":"+def.Name, true
+			}
 			if in.ResourceEndpoint == "" {
 				in.ResourceEndpoint = endpointFor(in.MCP)
 			}
@@ -42,6 +62,8 @@ func (a *app) protect() *cobra.Command {
 		},
 	})
 	in.bind(c.Flags())
+	c.Flags().BoolVar(&stdio, "stdio", false, "run the program behind -- and offer it as an MCP server")
+	p.bind(c.Flags())
 	_ = c.RegisterFlagCompletionFunc("mode", cobra.FixedCompletions(modes(), cobra.ShellCompDirectiveNoFileComp)) // the flag is there
 	set.bind(c.Flags())
 	return c

@@ -50,7 +50,7 @@ func (a *app) root() *cobra.Command {
 	a.flags.bind(root.PersistentFlags())
 	_ = root.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(render.Formats(), cobra.ShellCompDirectiveNoFileComp)) // the flag is there
 	root.AddGroup(&cobra.Group{ID: "server", Title: "Server:"}, &cobra.Group{ID: "client", Title: "Asking a running Gatehouse:"})
-	a.add(root, "server", a.serve(), a.protect(), a.config(), a.ca(), a.healthcheck(), a.version())
+	a.add(root, "server", a.serve(), a.protect(), a.config(), a.ca(), a.backend(), a.healthcheck(), a.version())
 	a.add(root, "client", a.proxy(), a.route(), a.cert(), a.oauth(), a.resource(), a.mcp(), a.log(), a.store(), a.system())
 	return root
 }

@@ -16,12 +16,14 @@ import (
 	"gatehouse/internal/edge"
 	"gatehouse/internal/handover"
 	"gatehouse/internal/journal"
+	"gatehouse/internal/local"
 	"gatehouse/internal/mcpserver"
 	"gatehouse/internal/oauth"
 	"gatehouse/internal/ports"
 	"gatehouse/internal/roster"
 	"gatehouse/internal/signin"
 	"gatehouse/internal/site"
+	"gatehouse/internal/stdio"
 	"gatehouse/internal/store"
 )
 
@@ -50,6 +52,7 @@ type node struct {
 	doors   *doors
 	mcp     *mcpserver.Server
 	peers   *handover.Peers
+	stdio   *stdio.Runner
 }
 
 // serve runs the whole system until ctx ends. With protect it first makes sure
@@ -126,6 +129,7 @@ func (n *node) build() (err error) {
 		return err
 	}
 	n.mcp = mcpserver.New(n.mcpOptions())
+	n.stdio = stdio.New(stdio.Options{Names: local.In(n.cfg.DataDir), DataDir: n.cfg.DataDir, Peers: n.peers, Logger: n.component("stdio")})
 	n.edge = edge.New(n.edgeOptions())
 	n.listeners.handTo(n.edge)
 	return nil
@@ -156,7 +160,7 @@ func (n *node) prepare(ctx context.Context) error {
 // parts run it makes sure of the host to protect, and tells where everything is.
 func (n *node) run(ctx context.Context, protect *protectArgs) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, part := range []func(context.Context) error{n.roster.Run, n.certs.Run, n.oauth.Run, n.edge.Run, n.ports.Run, n.doors.Run, n.control.Run, n.mcp.Run, n.peers.Run, n.upkeep.Run} {
+	for _, part := range []func(context.Context) error{n.roster.Run, n.certs.Run, n.oauth.Run, n.edge.Run, n.ports.Run, n.doors.Run, n.control.Run, n.mcp.Run, n.stdio.Run, n.peers.Run, n.upkeep.Run} {
 		group.Go(func() error { return part(ctx) })
 	}
 	group.Go(func() error {

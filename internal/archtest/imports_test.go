@@ -40,6 +40,8 @@ var allowed = map[string][]string{
 	"internal/signin":                   {"internal/fault", "internal/principal", "internal/page", "internal/site", "internal/store", "internal/journal", "internal/oauth"},
 	"internal/control":                  {"internal/fault", "internal/principal", "internal/site", "internal/store", "internal/journal", "internal/oauth", "internal/signin", "internal/cert", "internal/ports", "internal/roster", "internal/mcptest"},
 	"internal/edge":                     {"internal/fault", "internal/principal", "internal/page", "internal/site", "internal/journal", "internal/mcpgate"},
+	"internal/local":                    {"internal/fault"},
+	"internal/stdio":                    {"internal/fault", "internal/local", "internal/principal", "internal/site"},
 	"internal/mcpgate":                  {"internal/fault", "internal/principal", "internal/site", "internal/journal"},
 	"internal/api":                      {"internal/fault", "internal/principal", "internal/site", "internal/journal", "internal/control", "internal/mcptest", "internal/api/localauth"},
 	"internal/mcpserver":                {"internal/fault", "internal/principal", "internal/site", "internal/control", "internal/mcpanswer"},

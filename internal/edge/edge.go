@@ -45,6 +45,9 @@ type Options struct {
 	// at each dial. Without it, or when ok is false, such targets answer 503.
 	Lookup func(target string) (network, address string, ok bool)
 
+	// Stdio serves stdio:NAME. nil: such targets answer 503.
+	Stdio func(name string) http.Handler
+
 	// MCP watches and judges MCP messages. nil: nobody does, and rules for tools
 	// refuse everything.
 	MCP *mcpgate.Gate

@@ -18,7 +18,7 @@ import (
 type target struct {
 	value string       // as configured
 	local http.Handler // in the process
-	open  bool         // local, but a backend like any other: the demo
+	open  bool         // local, but a backend like any other: the demo, programs
 
 	scheme  string // http or https
 	host    string // host and port, as dialed; for service: and unix: the value itself
@@ -42,6 +42,10 @@ func (e *Edge) newTarget(in *instance, value string) *target {
 		return t
 	}
 	scheme, rest, _ := strings.Cut(value, ":")
+	if scheme == site.TargetStdio && e.Stdio != nil {
+		t.local, t.open = e.Stdio(rest), true
+		return t
+	}
 	switch scheme {
 	case "http", "https", "h2c":
 		t.parse(value)

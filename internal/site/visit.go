@@ -3,6 +3,7 @@ package site
 import (
 	"context"
 	"net/netip"
+	"strings"
 
 	"gatehouse/internal/principal"
 )
@@ -45,7 +46,7 @@ func (v *Visit) Target() string {
 // known to be an MCP server. Such an endpoint reads no cookies, needs the scope
 // mcp, and is closed to foreign web pages.
 func (v *Visit) MCP() bool {
-	if v.Target() == InternalMCP {
+	if target := v.Target(); target == InternalMCP || strings.HasPrefix(target, TargetStdio+":") {
 		return true
 	}
 	p := &v.Host.Proxy

@@ -1,0 +1,94 @@
+package stdio
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// program is a running program as the bridge sees it.
+type program struct {
+	stdin  io.WriteCloser
+	stdout io.ReadCloser
+	stderr io.ReadCloser
+	wait   func() error // until it has ended; once
+	kill   func(hard bool)
+}
+
+var errLongLine = errors.New("a message of the program is longer than can be taken")
+
+// readLines calls each for every line of what a program writes, until it ends.
+func readLines(r io.Reader, most int, each func([]byte)) error {
+	in := bufio.NewReaderSize(r, 64<<10)
+	var line []byte
+	for {
+		part, err := in.ReadSlice('\n')
+		if len(line)+len(part) > most {
+			return errLongLine
+		}
+		line = append(line, part...)
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
+		}
+		if text := bytes.TrimSpace(line); len(text) > 0 {
+			each(text)
+		}
+		if err != nil {
+			return err
+		}
+		if line = line[:0]; cap(line) > 1<<20 {
+			line = nil
+		}
+	}
+}
+
+// What a program says on its standard error goes into the log, a bounded part of it.
+const (
+	linesASecond = 20
+	linesAtOnce  = 200
+	maxLogLine   = 1 << 10
+)
+
+// logLines brings a program's standard error into the log until it ends.
+func logLines(r io.Reader, log *slog.Logger) {
+	limit := rate.NewLimiter(linesASecond, linesAtOnce)
+	dropped := 0
+	in := bufio.NewReaderSize(r, maxLogLine)
+	for {
+		line, err := in.ReadSlice('\n')
+		if text := strings.ToValidUTF8(strings.TrimSpace(string(line)), "?"); text != "" {
+			switch {
+			case !limit.Allow():
+				dropped++
+			case dropped > 0:
+				log.Warn("lines of the program were left out", "lines", dropped)
+				dropped = 0
+				fallthrough
+			default:
+				log.Info("the program says", "line", text)
+			}
+		}
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return
+		}
+	}
+}
+
+// end asks a program to end, then makes it.
+func (p *program) end(ended <-chan struct{}) {
+	_ = p.stdin.Close() // it may be gone already
+	for _, hard := range []bool{false, true} {
+		select {
+		case <-ended:
+			return
+		case <-time.After(termGrace):
+			p.kill(hard)
+		}
+	}
+}
