@@ -143,6 +143,7 @@ func TestRulesForToolsHold(t *testing.T) {
 	t.Run("two readings", func(t *testing.T) { g.as(t, func() { g.twoReadings(t) }) })
 	t.Run("sessions", func(t *testing.T) { g.as(t, func() { g.sessions(t) }) })
 	t.Run("sizes", func(t *testing.T) { g.as(t, func() { g.sizes(t) }) })
+	t.Run("versions", func(t *testing.T) { g.as(t, func() { g.versions(t) }) })
 	t.Run("log", func(t *testing.T) { g.as(t, func() { g.log(t) }) })
 }
 
@@ -398,6 +399,21 @@ func (g *gated) memory(t *testing.T, name string) int {
 	}
 	t.Fatalf("no %s", name)
 	return 0
+}
+
+// versions: a host speaks those of its list, whatever its backend does.
+func (g *gated) versions(t *testing.T) {
+	g.local("proxy", "update", "free.localhost", "--set", `resource_versions=["2025-03-26","2025-06-18"]`)
+	c := g.office.alice.assistant(t, g.mcp("free"), "")
+	if got := c.InitializeResult().ProtocolVersion; got != "2025-06-18" {
+		t.Errorf("client and backend settle on %s", got)
+	}
+	does(t, c, "read_file", nil)
+	got := ask(t, g.web, "POST", g.url("free.localhost", "/mcp"), call("read_file"), "Authorization: Bearer "+strings.TrimSpace(g.office.alice.login("--resource", g.mcp("free"), "--print-token")),
+		"Content-Type: application/json", "Accept: application/json, text/event-stream", "Mcp-Protocol-Version: 2025-11-25")
+	if got.StatusCode != 400 || !strings.Contains(got.Body, "-32022") || !strings.Contains(got.Body, `"supported":["2025-03-26","2025-06-18"]`) {
+		t.Errorf("another version: %d %s", got.StatusCode, got.Body)
+	}
 }
 
 // log: each call is there with who, what and how it ended, and no argument.

@@ -97,6 +97,9 @@ func (p *Pass) messagesOf(payload Payload, h http.Header) *Refusal {
 	if why := disagree(h, payload); why != "" {
 		return p.answerAll(http.StatusBadRequest, payload.Batch, denial{why: "header_mismatch", code: codeMismatch, text: why})
 	}
+	if r := p.pinned(payload); r != nil {
+		return r
+	}
 	if p.rules == nil {
 		return nil
 	}

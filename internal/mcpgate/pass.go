@@ -82,7 +82,11 @@ func (g *Gate) Open(q Request) (p *Pass, refused *Refusal, err error) {
 	if mcp && v.Target() != site.InternalMCP && !g.takeSession(v, h) {
 		return p, p.noSession(), nil
 	}
-	if q.Body != nil && (q.Rules != nil || (modern(h) && q.HTTP.ContentLength <= MaxBody)) {
+	versions := p.versions()
+	if refused = unsupported(versions, h["Mcp-Protocol-Version"]); refused != nil {
+		return p, refused, nil
+	}
+	if q.Body != nil && (q.Rules != nil || len(versions) > 0 || (modern(h) && q.HTTP.ContentLength <= MaxBody)) {
 		refused, err = p.judge(q)
 	}
 	if q.Rules != nil {

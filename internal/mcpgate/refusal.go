@@ -25,6 +25,7 @@ const (
 	codeInvalid  = -32600
 	codeParams   = -32602
 	codeMismatch = -32020 // MCP, HeaderMismatch
+	codeVersion  = -32022 // MCP, UnsupportedProtocolVersion
 	codeDenied   = -32010 // a rule of the host
 	codeRate     = -32011
 	codeBusy     = -32012
@@ -44,6 +45,9 @@ type reply struct {
 type hint struct {
 	RetryAfter float64 `json:"retry_after_seconds,omitempty"`
 	Scope      string  `json:"scope,omitempty"`
+
+	Supported []string `json:"supported,omitempty"` // versions of the protocol
+	Requested string   `json:"requested,omitempty"`
 }
 
 func newReply(id string, d denial) reply {

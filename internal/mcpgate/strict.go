@@ -20,6 +20,9 @@ type Message struct {
 	Tool    string // Name of a tools/call
 	Version string // params._meta's protocol version (2026-07-28 and later)
 	Reply   bool   // an answer to a request of the server
+
+	asked   string // params.protocolVersion, of initialize
+	askedAt [2]int // where its value stands in the body
 }
 
 // Payload is what a request's body holds.
@@ -181,6 +184,16 @@ func readParams(d *jsontext.Decoder, m *Message) error {
 		case name == "uri" && d.PeekKind() == '"':
 			m.URI, err = text(d, "params.uri")
 			return err
+		case name == "protocolVersion" && d.PeekKind() == '"':
+			v, err := d.ReadValue()
+			if err != nil {
+				return err
+			}
+			end := int(d.InputOffset())
+			m.askedAt = [2]int{end - len(v), end}
+			asked, err := jsontext.AppendUnquote(nil, v)
+			m.asked = string(asked)
+			return err
 		case name == "_meta" && d.PeekKind() == '{':
 			return members(d, metaNames, func(name string) (err error) {
 				if name == metaVersion && d.PeekKind() == '"' {
@@ -197,7 +210,7 @@ func readParams(d *jsontext.Decoder, m *Message) error {
 // Names that may stand in one spelling only, by the object that they stand in.
 var (
 	messageNames = []string{"jsonrpc", "id", "method", "params", "result", "error"}
-	paramNames   = []string{"name", "uri", "arguments", "_meta"}
+	paramNames   = []string{"name", "uri", "arguments", "protocolVersion", "_meta"}
 	metaNames    = []string{metaVersion}
 	resultNames  = []string{"tools", "nextCursor", "isError"}
 	toolNames    = []string{"name"}

@@ -72,7 +72,7 @@ func (p *Proxy) checkLater(broken *fault.Rules) {
 	}{
 		{"targets", len(p.Targets) > 0}, {"lb_policy", p.LBPolicy == LeastConn || p.LBPolicy == Sticky},
 		{"health_path", p.HealthPath != ""},
-		{"resource_stateful", p.ResourceStateful}, {"resource_versions", len(p.ResourceVersions) > 0},
+		{"resource_stateful", p.ResourceStateful},
 	} {
 		if f.set {
 			broken.Add(f.path, rule)

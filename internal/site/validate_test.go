@@ -71,7 +71,6 @@ func TestProxiesAreRefusedByFieldAndRule(t *testing.T) {
 		{`{"lb_policy":"sticky"}`, "lb_policy", "not supported"},
 		{`{"health_path":"/h"}`, "health_path", "not supported"},
 		{`{"resource_stateful":true}`, "resource_stateful", "not supported"},
-		{`{"resource_versions":["2025-11-25"]}`, "resource_versions", "not supported"},
 		{`{"tls_mode":"raw"}`, "tls_mode", "terminate"},
 		{`{"tls_mode":"passthrough","auth_enabled":true}`, "auth_enabled", "passthrough"},
 		{`{"tls_mode":"passthrough","resource_endpoint":"/"}`, "resource_endpoint", "passthrough"},
