@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"gatehouse/internal/control"
 	"gatehouse/internal/demo"
@@ -85,7 +86,7 @@ func (n *node) controlDeps() control.Deps {
 		Store: n.store, Sealer: n.sealer, Worlds: n.roster, Origins: n.origins, Journal: n.journal, Log: n.component("control"),
 		Levels: n.levels, OAuth: n.oauth, Hasher: n.pages.Hasher(), Logins: n.pages,
 		Certificates: n.certs.keeper, Manager: n.certs.manager,
-		Loops: n.loops, Self: n.listeners.self(), Names: names{local.In(n.cfg.DataDir)},
+		Loops: n.loops, Self: n.listeners.self(), Names: names{local.In(n.cfg.DataDir)}, Targets: n.targets,
 		Ports: n.ports, Listening: n.listening(),
 		Backend: n.backend(), Shared: n.cfg.Redis.Enabled(),
 		Node: name, Upkeep: n.upkeep.Mine, Tag: n.peers.Tag(), Address: n.announced(),
@@ -154,6 +155,15 @@ func (n *node) edgeOptions() edge.Options {
 		ConnectTimeout: n.cfg.Proxy.ConnectTimeout, ResponseTimeout: n.cfg.Proxy.RequestTimeout,
 		MaxConnections: limits.MaxConnections, MaxConnectionsPerIP: limits.MaxConnectionsPerIP, MaxRequestsPerIP: limits.MaxRequestsPerIP,
 	}
+}
+
+// targets tells how a host's targets stand.
+func (n *node) targets(hostname string) []control.TargetHealth {
+	var all []control.TargetHealth
+	for _, t := range n.edge.TargetStates(hostname, time.Now()) { // asked while serving only, when the edge is there
+		all = append(all, control.TargetHealth{URL: t.URL, Healthy: t.Healthy, Busy: t.Busy, Passed: t.Passed})
+	}
+	return all
 }
 
 // lookup is where unix:NAME is to be dialed, as this machine's administrator says.

@@ -209,6 +209,9 @@ type Deps struct {
 	Ports     Ports // nil: hosts have no ports of their own
 	Listening Listening
 
+	// Targets tells how a host's targets stand on this node; nil: nobody knows.
+	Targets func(hostname string) []TargetHealth
+
 	// Loops answers whether a target leads back to a listener of ours; nil: never.
 	Loops func(ctx context.Context, t site.Target) bool
 

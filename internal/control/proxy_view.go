@@ -80,11 +80,21 @@ type ProxyStatus struct {
 	Resource string   `json:"resource,omitempty" jsonschema:"what tokens for it are for"`
 	Routes   int      `json:"routes" jsonschema:"routes that apply to it, its own and built-in ones"`
 	Target   string   `json:"target,omitempty" jsonschema:"where its requests go; for administrators"`
-	Sessions *int     `json:"sessions,omitempty" jsonschema:"living browser sessions on it; for administrators"`
+
+	Targets  []TargetHealth `json:"targets,omitempty" jsonschema:"its targets as this node sees them, where there are several or they are checked; for administrators"`
+	Sessions *int           `json:"sessions,omitempty" jsonschema:"living browser sessions on it; for administrators"`
 
 	Certificate *Certificate `json:"certificate,omitempty" jsonschema:"what this node shows for it"`
 	Ports       ports.Pair   `json:"ports" jsonschema:"the ports of its own that it has on every node"`
 	Listeners   []Listener   `json:"listeners" jsonschema:"where this node takes connections for it"`
+}
+
+// TargetHealth is how one of a host's targets stands on this node.
+type TargetHealth struct {
+	URL     string    `json:"url"`
+	Healthy bool      `json:"healthy" jsonschema:"requests go there"`
+	Busy    int64     `json:"busy" jsonschema:"requests under way"`
+	Passed  time.Time `json:"passed_over_until,omitzero" jsonschema:"not chosen until then, because connections failed"`
 }
 
 // Certificate is what a handshake for a host shows.
@@ -125,6 +135,9 @@ func (c *Control) ProxyStatus(ctx context.Context, in ProxyName) (ProxyStatus, e
 		return s, nil
 	}
 	s.Target = p.TargetURL
+	if c.deps.Targets != nil {
+		s.Targets = c.deps.Targets(p.Hostname)
+	}
 	n, err := counting(func() ([]oauth.Session, error) { return c.sessionsOn(ctx, p.Hostname) })()
 	s.Sessions = &n
 	return s, err

@@ -46,6 +46,7 @@ func (x *exchange) interim(code int, header textproto.MIMEHeader) error {
 func (x *exchange) answer(resp *http.Response) {
 	defer resp.Body.Close()
 	x.adopt(resp.Header)
+	x.keepPlace()
 	h := x.w.Header()
 	for name, values := range resp.Header {
 		h[name] = append(h[name], values...)

@@ -115,6 +115,7 @@ type Edge struct {
 	raw           rawConns
 	nodeMark      string // tells our own requests when they come back
 	recheck       chan struct{}
+	healths       sync.Map // hostname, NUL, target -> *health
 	closing       atomic.Bool
 }
 
@@ -181,6 +182,7 @@ func (e *Edge) SetWorld(w *site.World) {
 	e.snapshot.Store(next)
 	for _, in := range retired {
 		in.retire()
+		e.forgetHealth(in, next)
 	}
 	select {
 	case e.recheck <- struct{}{}:
@@ -199,6 +201,7 @@ func (e *Edge) Run(ctx context.Context) error {
 	watchCtx, stopWatch := context.WithCancel(context.Background())
 	watch.Go(func() { e.watchStreams(watchCtx) })
 	watch.Go(func() { e.watchInstancePorts(watchCtx) })
+	watch.Go(func() { e.watchHealth(watchCtx) })
 
 	<-ctx.Done()
 	e.closing.Store(true)

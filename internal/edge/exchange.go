@@ -25,6 +25,7 @@ type exchange struct {
 	snap  *snapshot
 	inst  *instance
 	to    *target
+	moved *target // where it went when the first target was not there; nil: it did not
 
 	start     time.Time
 	trace     string // W3C trace id

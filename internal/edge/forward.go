@@ -14,7 +14,7 @@ import (
 func (x *exchange) forward() {
 	x.edge.streams.add(x)
 	x.to.busy.Add(1)
-	defer x.to.busy.Add(-1)
+	defer x.leave(x.to)
 	switch t := x.to; {
 	case t.local != nil:
 		x.through(x.serveLocal)
@@ -81,7 +81,7 @@ func (x *exchange) send() {
 	if x.body != nil && x.r.ProtoMajor == 1 {
 		_ = http.NewResponseController(x.w.ResponseWriter).EnableFullDuplex() // HTTP/1 always can
 	}
-	resp, err := x.to.transport(protocol != "").RoundTrip(out)
+	resp, err := x.roundTrip(out, protocol != "")
 	x.interims.end()
 	defer x.body.stop()
 	if err != nil {

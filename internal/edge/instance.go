@@ -16,6 +16,27 @@ type snapshot struct {
 	world     *site.World
 	signIn    [2]string // origins of the sign-in host: over HTTPS, over plain HTTP
 	instances map[*site.Host]*instance
+	checked   []*instance // those whose targets are checked
+}
+
+// checkedOf is the list of checked, from the one before.
+func (s *snapshot) checkedOf(old *snapshot, come, gone []*site.Host) []*instance {
+	touched := len(s.instances) != len(old.instances)+len(come)-len(gone)
+	for _, hosts := range [][]*site.Host{come, gone} {
+		for _, host := range hosts {
+			touched = touched || hasChecks(&host.Proxy)
+		}
+	}
+	if !touched {
+		return old.checked
+	}
+	var all []*instance
+	for host, in := range s.instances {
+		if hasChecks(&host.Proxy) {
+			all = append(all, in)
+		}
+	}
+	return all
 }
 
 func (s *snapshot) find(name string) *instance {
@@ -59,6 +80,7 @@ func (e *Edge) compile(w *site.World, old *snapshot) (next *snapshot, retired []
 	for _, host := range come {
 		next.instances[host] = e.newInstance(host, o)
 	}
+	next.checked = next.checkedOf(old, come, gone)
 	return next, retired
 }
 
@@ -84,9 +106,9 @@ func (e *Edge) newInstance(host *site.Host, o site.Origins) *instance {
 }
 
 // target is where requests go that matched route; nil is the proxy's own.
-func (in *instance) target(route *site.Route) *target {
+func (in *instance) target(route *site.Route, c choice) *target {
 	if route == nil {
-		return in.own.pick()
+		return in.own.pick(c)
 	}
 	return in.targets[route.Target]
 }

@@ -96,7 +96,7 @@ func attachJudged(out *http.Request, body []byte) {
 // is not to be written now: the body is held back, or was refused.
 func (w *response) begins(status int) bool {
 	pass := w.pass
-	hold, err := pass.Begin(status, w.Header())
+	hold, err := pass.Begin(status, w.x.place(), w.Header())
 	switch {
 	case err != nil:
 		w.pass = nil
@@ -138,4 +138,13 @@ func (w *response) settle() {
 	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the client is gone: nobody is left to tell
+}
+
+// place names the target that answers, where sessions stay with theirs; 0: they
+// need not.
+func (x *exchange) place() uint32 {
+	if x.visit.Route != nil || !x.inst.own.sessions {
+		return 0
+	}
+	return x.to.place
 }

@@ -69,7 +69,9 @@ func (r *rawConns) closeWhenDone(ctx context.Context, all *sync.WaitGroup) {
 // passthrough joins client and target without ending TLS.
 func (e *Edge) passthrough(p *peekConn, in *instance) {
 	defer func() { _ = p.Close() }()
-	start, to := time.Now(), in.own.pick()
+	start := time.Now()
+	by := choice{now: start.UnixNano(), client: clientHash(addressKey(p.info.peer.Addr()))}
+	to := in.own.pick(by)
 	entry := &journal.Entry{
 		Kind: journal.Request, ClientIP: p.info.peer.Addr().String(), Proxy: p.info.sni,
 		Target: to.value, Protocol: "TLS passthrough",
@@ -86,6 +88,14 @@ func (e *Edge) passthrough(p *peekConn, in *instance) {
 	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), infoKey{}, p.info), in.dialer.timeout)
 	defer cancel()
 	target, err := in.dialer.DialContext(ctx, "tcp", withPort(to))
+	if err != nil {
+		to.health.broke(time.Now())
+		by.not = to
+		if other := in.own.pick(by); other != to && other.host != "" {
+			to, entry.Target = other, other.value
+			target, err = in.dialer.DialContext(ctx, "tcp", withPort(to))
+		}
+	}
 	if err != nil {
 		entry.Error, entry.ErrorKind = err.Error(), "connect"
 		_, _ = p.Write(internalError)

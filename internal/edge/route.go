@@ -215,7 +215,7 @@ func (x *exchange) match() bool {
 		return false
 	}
 	v.Route = route
-	x.to = x.inst.target(route)
+	x.to = x.inst.target(route, x.choice())
 	if x.to.local != nil && !x.to.open {
 		x.w.custom = false
 	}

@@ -27,7 +27,9 @@ type target struct {
 	named   bool   // service: or unix:, found by Lookup at each dial
 	missing string // why it can't be reached at all: answered with 503
 
-	busy atomic.Int64 // requests under way
+	busy   atomic.Int64 // requests under way
+	place  uint32       // names it among its host's targets
+	health *health      // nil: nobody watches it
 
 	http    *http.Transport // HTTP/1 and 2, as the target likes
 	upgrade *http.Transport // HTTP/1 only, for upgrades
@@ -36,7 +38,7 @@ type target struct {
 // newTarget prepares a target. One that can't be used is kept as missing:
 // requests to it get 503, and the rest of the host works.
 func (e *Edge) newTarget(in *instance, value string) *target {
-	t := &target{value: value}
+	t := &target{value: value, place: placeOf(in.host.Proxy.Hostname, value)}
 	if t.local = e.local(in.host, value); t.local != nil {
 		t.open = value == site.InternalDemo
 		return t

@@ -17,6 +17,7 @@ package mcpgate
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/binary"
 	"hash/maphash"
 	"sync/atomic"
 
@@ -81,9 +82,13 @@ func owner(p *principal.Principal) string {
 	return p.Subject + "\x00" + p.ClientID + "\x00" + p.Resource
 }
 
-// mac is over a session's id and its owner.
-func (g *Gate) mac(who *principal.Principal, id string) []byte {
+// mark is a MAC over a session's id, its owner and its place, and the place.
+func (g *Gate) mark(who *principal.Principal, id string, place uint32) []byte {
 	h := hmac.New(sha256.New, g.opt.SessionKey)
-	h.Write([]byte(owner(who) + "\x00" + id))
-	return h.Sum(nil)[:16]
+	at := binary.BigEndian.AppendUint32(nil, place)
+	h.Write([]byte(owner(who) + "\x00" + id + "\x00"))
+	h.Write(at)
+	return append(h.Sum(nil)[:markSize-len(at)], at...)
 }
+
+const markSize = 20 // bytes

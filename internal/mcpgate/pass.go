@@ -123,12 +123,13 @@ func (p *Pass) asks(method string) bool {
 
 var errEncoded = errors.New("the backend encoded an answer that has to be judged")
 
-// Begin sees the head of the answer before it is written, and may change it.
+// Begin sees the head of the answer before it is written, and may change it. place
+// is what Place will say of the session that it begins.
 // hold: the body goes to Hold and the answer is what Finish says. An error means
 // that nothing of the answer may be passed on.
-func (p *Pass) Begin(status int, h http.Header) (hold bool, err error) {
+func (p *Pass) Begin(status int, place uint32, h http.Header) (hold bool, err error) {
 	if p.mcp && p.visit.Target() != site.InternalMCP {
-		p.gate.markSession(p.visit, h)
+		p.gate.markSession(p.visit, place, h)
 	}
 	if status == http.StatusNoContent || status == http.StatusNotModified {
 		return false, nil

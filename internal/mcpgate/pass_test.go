@@ -85,7 +85,7 @@ func TestEveryStreamIsFilteredWhateverOpenedIt(t *testing.T) {
 			t.Fatalf("%+v: %+v", c, refused)
 		}
 		h := http.Header{"Content-Type": {"text/event-stream; charset=utf-8"}, "Content-Length": {"99"}}
-		if hold, err := p.Begin(200, h); hold || err != nil || h.Get("Content-Length") != "" {
+		if hold, err := p.Begin(200, 0, h); hold || err != nil || h.Get("Content-Length") != "" {
 			t.Fatalf("%+v: %v %v %v", c, hold, err, h)
 		}
 		out, err := p.Write([]byte("data: " + listed + "\n\n"))
@@ -101,7 +101,7 @@ func TestAStreamForCallsEndsWhereItListsTools(t *testing.T) {
 		v, rules := shop()
 		v.Path = site.ParsePath(path)
 		p, _ := gate().opens(t, v, rules, "POST", readCall)
-		if hold, err := p.Begin(200, http.Header{"Content-Type": {"text/event-stream"}}); hold || err != nil {
+		if hold, err := p.Begin(200, 0, http.Header{"Content-Type": {"text/event-stream"}}); hold || err != nil {
 			t.Fatal(hold, err)
 		}
 		begin := `data: {"id":1,"result":{"content":[{"text":"` + strings.Repeat("x", 1<<20)
@@ -132,14 +132,14 @@ func TestAnswersThatCanNotBeJudgedAreNotPassedOn(t *testing.T) {
 	for _, c := range []struct{ body, kind string }{{list, "application/json"}, {list, "text/event-stream"}, {readCall, "text/event-stream"}} {
 		v, rules := shop()
 		p, _ := gate().opens(t, v, rules, "POST", c.body)
-		if _, err := p.Begin(200, http.Header{"Content-Type": {c.kind}, "Content-Encoding": {"br"}}); !errors.Is(err, errEncoded) {
+		if _, err := p.Begin(200, 0, http.Header{"Content-Type": {c.kind}, "Content-Encoding": {"br"}}); !errors.Is(err, errEncoded) {
 			t.Errorf("%+v, encoded: %v", c, err)
 		}
 	}
 	for _, held := range []string{"\x1f\x8b{", `for(;;);` + listed, "data: " + listed, listed + listed, `{"result":{"tools":[{"name":"secret"}`} {
 		v, rules := shop()
 		p, _ := gate().opens(t, v, rules, "POST", list)
-		if hold, err := p.Begin(200, http.Header{"Content-Type": {"text/plain"}}); !hold || err != nil {
+		if hold, err := p.Begin(200, 0, http.Header{"Content-Type": {"text/plain"}}); !hold || err != nil {
 			t.Fatal(hold, err)
 		}
 		if err := p.Hold([]byte(held)); err != nil {
@@ -185,7 +185,7 @@ func TestRoomIsTakenAsItIsUsed(t *testing.T) {
 	if held := g.held.Load(); held < 1<<20 || held > 3<<20 {
 		t.Errorf("1 MiB takes %d", held)
 	}
-	if _, err := p.Begin(200, http.Header{"Content-Type": {"text/event-stream"}}); err != nil {
+	if _, err := p.Begin(200, 0, http.Header{"Content-Type": {"text/event-stream"}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := p.Write([]byte("data: " + strings.Repeat("x", 1<<20))); err != nil || g.held.Load() < 2<<20 {
@@ -288,7 +288,7 @@ func TestSessionsAreTheirOwners(t *testing.T) {
 	g := gate()
 	v, _ := shop()
 	h := http.Header{"Mcp-Session-Id": {"abc~def"}}
-	g.markSession(v, h)
+	g.markSession(v, 7, h)
 	id := h.Get("Mcp-Session-Id")
 	for name, who := range map[string]principal.Principal{
 		"alice":            *alice,

@@ -3,6 +3,7 @@ package mcpgate
 import (
 	"crypto/hmac"
 	"encoding/base64"
+	"encoding/binary"
 	"net/http"
 	"strings"
 
@@ -20,12 +21,12 @@ const sessionHeader = "Mcp-Session-Id"
 const sessionMark = "~"
 
 // markSession puts the mark behind the id that a backend gave.
-func (g *Gate) markSession(v *site.Visit, h http.Header) {
+func (g *Gate) markSession(v *site.Visit, place uint32, h http.Header) {
 	who, ids := v.Verdict.Principal, h[sessionHeader]
 	if who == nil || len(ids) != 1 || ids[0] == "" {
 		return
 	}
-	h[sessionHeader] = []string{ids[0] + sessionMark + base64.RawURLEncoding.EncodeToString(g.mac(who, ids[0]))}
+	h[sessionHeader] = []string{ids[0] + sessionMark + base64.RawURLEncoding.EncodeToString(g.mark(who, ids[0], place))}
 }
 
 // takeSession takes the mark off the id that a client shows, and reports whether
@@ -48,9 +49,30 @@ func (g *Gate) takeSession(v *site.Visit, h http.Header) bool {
 	}
 	id := ids[0][:i]
 	mark, err := base64.RawURLEncoding.Strict().DecodeString(ids[0][i+len(sessionMark):])
-	if err != nil || !hmac.Equal(mark, g.mac(who, id)) {
+	if err != nil || len(mark) != markSize || !hmac.Equal(mark, g.mark(who, id, placeIn(mark))) {
 		return false
 	}
 	h[sessionHeader] = []string{id}
 	return true
 }
+
+// Place is where the session began that a request shows, as Begin was told; 0:
+// nowhere in particular. It is a hint that nobody has checked yet.
+func Place(h http.Header) uint32 {
+	ids := h[sessionHeader]
+	if len(ids) != 1 {
+		return 0
+	}
+	i := strings.LastIndex(ids[0], sessionMark)
+	if i < 0 {
+		return 0
+	}
+	mark, err := base64.RawURLEncoding.DecodeString(ids[0][i+len(sessionMark):])
+	if err != nil || len(mark) != markSize {
+		return 0
+	}
+	return placeIn(mark)
+}
+
+// placeIn is the place in a mark of the right size.
+func placeIn(mark []byte) uint32 { return binary.BigEndian.Uint32(mark[markSize-4:]) }

@@ -70,8 +70,8 @@ type Proxy struct {
 
 	ResourceEndpoint            string         `json:"resource_endpoint" jsonschema:"path of the protected resource: / or /mcp; empty: none set"`
 	ResourceScopes              []string       `json:"resource_scopes" jsonschema:"scopes that the resource knows"`
-	ResourceStateful            bool           `json:"resource_stateful" jsonschema:"the MCP endpoint keeps sessions"`
-	ResourceVersions            []string       `json:"resource_versions" jsonschema:"MCP protocol versions of the endpoint"`
+	ResourceStateful            bool           `json:"resource_stateful" jsonschema:"MCP sessions stay with the target that began them, whatever lb_policy says"`
+	ResourceVersions            []string       `json:"resource_versions" jsonschema:"versions of MCP that the endpoint is used in; none: all that the target speaks"`
 	ResourceOverrideBackend     bool           `json:"resource_override_backend" jsonschema:"answer the metadata ourselves even where the target has its own"`
 	ResourceDocumentationSuffix string         `json:"resource_documentation_suffix" jsonschema:"path of the resource's documentation"`
 	ResourceCustomMetadata      map[string]any `json:"resource_custom_metadata" jsonschema:"fields added to the protected-resource metadata"`

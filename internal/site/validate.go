@@ -35,7 +35,6 @@ func (p Proxy) Validate(role Role) error {
 	p.checkResource(&broken)
 	p.checkOAuthServer(&broken)
 	p.checkRole(&broken, role)
-	p.checkLater(&broken)
 	return broken.Err()
 }
 

@@ -61,21 +61,3 @@ func (p *Proxy) checkRole(broken *fault.Rules, role Role) {
 		broken.Add("custom_response_headers", "can't be set on the sign-in host")
 	}
 }
-
-// checkLater refuses settings whose part of Gatehouse does not exist yet: a
-// setting that does nothing would be a promise not kept.
-func (p *Proxy) checkLater(broken *fault.Rules) {
-	const rule = "is not supported by this version"
-	for _, f := range []struct {
-		path string
-		set  bool
-	}{
-		{"targets", len(p.Targets) > 0}, {"lb_policy", p.LBPolicy == LeastConn || p.LBPolicy == Sticky},
-		{"health_path", p.HealthPath != ""},
-		{"resource_stateful", p.ResourceStateful},
-	} {
-		if f.set {
-			broken.Add(f.path, rule)
-		}
-	}
-}
