@@ -165,7 +165,7 @@ func run(def local.Definition, dataDir string) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "gatehouse-stdio-")
+	dir, err := os.MkdirTemp("", folderPrefix(dataDir))
 	if err != nil {
 		return nil, err
 	}

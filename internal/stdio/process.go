@@ -3,14 +3,38 @@ package stdio
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"golang.org/x/time/rate"
 )
+
+// folderPrefix begins the names of the folders of programs, so that those of an
+// installation are known as its own.
+func folderPrefix(dataDir string) string {
+	sum := sha256.Sum256([]byte(dataDir))
+	return "gatehouse-stdio-" + hex.EncodeToString(sum[:6]) + "-"
+}
+
+// sweep removes the folders that a process which was killed has left behind. The
+// lock of DATA_DIR says that there is no other.
+func sweep(dataDir string) error {
+	left, err := filepath.Glob(filepath.Join(os.TempDir(), folderPrefix(dataDir)+"*"))
+	if err != nil {
+		return err
+	}
+	for _, dir := range left {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	return err
+}
 
 // program is a running program as the bridge sees it.
 type program struct {

@@ -104,6 +104,9 @@ func (r *Runner) Handler(name string) http.Handler {
 
 // Run ends what is unused, until ctx ends; then it ends everything.
 func (r *Runner) Run(ctx context.Context) error {
+	if err := sweep(r.opt.DataDir); err != nil {
+		r.log.WarnContext(ctx, "folders of programs that are no more can't be removed", "error", err)
+	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {

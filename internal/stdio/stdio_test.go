@@ -347,6 +347,28 @@ func TestSessionsAreBounded(t *testing.T) {
 	}
 }
 
+// TestAKilledProcessLeavesNothingForGood: the next start removes its folders, and
+// nobody else's.
+func TestAKilledProcessLeavesNothingForGood(t *testing.T) {
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	mine, others := filepath.Join(temp, folderPrefix("/data/a")+"1", "x"), filepath.Join(temp, folderPrefix("/data/b")+"1")
+	for _, dir := range []string{mine, others} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := sweep("/data/a"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Dir(mine)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("its folder is still there: %v", err)
+	}
+	if _, err := os.Stat(others); err != nil {
+		t.Errorf("another's folder is gone: %v", err)
+	}
+}
+
 func FuzzReadMessages(f *testing.F) {
 	for _, s := range []string{hello, `[{"method":"x"}]`, `{"id":1,"result":{}}`, `{"method":1}`, `[null]`, `{"params":[],"method":"a","id":{"a":1}}`} {
 		f.Add([]byte(s))
