@@ -146,7 +146,7 @@ func (n *node) edgeOptions() edge.Options {
 		MCP: mcpgate.New(mcpgate.Options{
 			Recorder: n.journal, Grantable: n.oauth.Grantable, SessionKey: n.sealer.Derive("sessions of MCP backends"),
 		}),
-		Stdio: n.stdio.Handler, Lookup: n.lookup,
+		Stdio: n.stdio.Handler, Lookup: n.lookup, Secret: n.sealer.Derive("names of targets"),
 		TokenInClear:   n.oauth.SeenInClear,
 		Vouched:        n.certs.keeper.Vouched,
 		TrustedProxies: listen.TrustedProxies, LocalhostPeers: listen.LocalhostPeers,

@@ -2,6 +2,8 @@ package control
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"gatehouse/internal/cert"
@@ -197,6 +199,11 @@ func (c *Control) checkReferences(ctx context.Context, p, before site.Proxy) err
 	var broken fault.Rules
 	if p.TargetURL != before.TargetURL {
 		c.checkTarget(ctx, &broken, "target_url", p.TargetURL, c.role(p.Hostname))
+	}
+	if !slices.Equal(p.Targets, before.Targets) {
+		for i, t := range p.Targets {
+			c.checkTarget(ctx, &broken, fmt.Sprintf("targets[%d].url", i), t.URL, c.role(p.Hostname))
+		}
 	}
 	if p.AuthProxy != "" && p.AuthProxy != before.AuthProxy {
 		if err := c.checkAuthProxy(ctx, &broken, p); err != nil {

@@ -85,13 +85,10 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 	return nil, err
 }
 
-// introduce sends the PROXY header of the client whose request this is.
+// introduce sends the PROXY header of the client whose request this is, or of
+// nobody when we ask for ourselves.
 func (d *dialer) introduce(ctx context.Context, c net.Conn) error {
-	info := infoFrom(ctx)
-	if info == nil {
-		return nil
-	}
-	header, err := proxyHeader(d.version, info)
+	header, err := proxyHeader(d.version, infoFrom(ctx))
 	if err != nil {
 		return err
 	}

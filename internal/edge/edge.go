@@ -52,6 +52,10 @@ type Options struct {
 	// refuse everything.
 	MCP *mcpgate.Gate
 
+	// Secret keeps the names that targets have in cookies from being guessed. All
+	// nodes have the same.
+	Secret []byte
+
 	// TokenInClear is told of requests that showed a bearer token over plain HTTP
 	// to a host that never works over it, so that the token gets revoked. The
 	// request is over for the edge; the call must not wait.

@@ -13,14 +13,18 @@ import (
 // forward sends the request to its target and the answer back.
 func (x *exchange) forward() {
 	x.edge.streams.add(x)
-	x.to.busy.Add(1)
+	x.to.load().Add(1)
 	defer x.leave(x.to)
 	switch t := x.to; {
 	case t.local != nil:
 		x.through(x.serveLocal)
 	case t.missing != "":
 		x.fail("no_target", t.missing)
-		x.problem(http.StatusServiceUnavailable, "no_target", "The target of this host is not there.")
+		text := "The target of this host is not there."
+		if t.missing == noneHealthy {
+			text = "No target of this host is healthy."
+		}
+		x.problem(http.StatusServiceUnavailable, "no_target", text)
 	case x.looped():
 		x.problem(http.StatusLoopDetected, "loop", "This request came back to where it had been: the target leads here.")
 	case x.tooLarge():

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,7 +18,7 @@ const (
 	checkEvery    = 10 * time.Second
 	checkDown     = 2 * time.Second // while a target is down, so that it is back soon
 	checkPatience = 5 * time.Second
-	checksAtOnce  = 32
+	checksAtOnce  = 256
 	failedChecks  = 2 // in a row, before a target counts as down
 )
 
@@ -55,44 +56,53 @@ func (s *snapshot) watches(hostname, value string) bool {
 func (e *Edge) watchHealth(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	var all sync.WaitGroup
+	defer all.Wait()
+	places := make(chan struct{}, checksAtOnce)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			e.checkTargets(ctx, now)
+			e.checkTargets(ctx, now, places, &all)
 		}
 	}
 }
 
-// checkTargets checks those that are due, some at once, and waits for them.
-func (e *Edge) checkTargets(ctx context.Context, now time.Time) {
-	places := make(chan struct{}, checksAtOnce)
-	var all sync.WaitGroup
+// checkTargets begins the checks that are due, as far as there is place: what
+// hangs holds nobody else up, and is not asked again meanwhile.
+func (e *Edge) checkTargets(ctx context.Context, now time.Time, places chan struct{}, all *sync.WaitGroup) {
 	for _, in := range e.snapshot.Load().checked {
 		for _, t := range in.own.targets {
-			if t.http == nil || now.Before(t.health.next) {
+			if t.http == nil || now.UnixNano() < t.health.next.Load() || t.health.asked.Swap(true) {
 				continue
 			}
-			places <- struct{}{}
+			select {
+			case places <- struct{}{}:
+			default:
+				t.health.asked.Store(false)
+				return // the next look is in a second
+			}
 			all.Go(func() {
 				defer func() { <-places }()
-				e.check(ctx, in, t, now)
+				defer t.health.asked.Store(false)
+				e.check(ctx, in, t)
 			})
 		}
 	}
-	all.Wait()
 }
 
 // check asks one target and notes what that says.
-func (e *Edge) check(ctx context.Context, in *instance, t *target, now time.Time) {
+func (e *Edge) check(ctx context.Context, in *instance, t *target) {
 	h := t.health
 	err := healthy(ctx, in, t)
 	if ctx.Err() != nil {
 		return
 	}
+	now := time.Now()
 	if err == "" {
-		h.missed, h.next = 0, now.Add(checkEvery)
+		h.missed.Store(0)
+		h.next.Store(now.Add(checkEvery).UnixNano())
 		h.fails.Store(0)
 		h.until.Store(0)
 		if h.down.Swap(false) {
@@ -100,9 +110,8 @@ func (e *Edge) check(ctx context.Context, in *instance, t *target, now time.Time
 		}
 		return
 	}
-	h.missed++
-	h.next = now.Add(checkDown)
-	if h.missed >= failedChecks && !h.down.Swap(true) {
+	h.next.Store(now.Add(checkDown).UnixNano())
+	if h.missed.Add(1) >= failedChecks && !h.down.Swap(true) {
 		e.Logger.Warn("a target is down", "host", in.host.Proxy.Hostname, "target", t.value, "reason", err)
 	}
 }
@@ -116,7 +125,7 @@ func healthy(ctx context.Context, in *instance, t *target) string {
 		Method: http.MethodGet, URL: &url.URL{Scheme: t.scheme, Host: t.host, Path: t.base + p.HealthPath}, Host: t.host,
 		Header: http.Header{"User-Agent": {"Gatehouse-Health"}, "Accept": {"*/*"}},
 	}).WithContext(ctx)
-	if p.PreserveHostHeader {
+	if p.PreserveHostHeader && !strings.HasPrefix(p.Hostname, site.Wildcard) {
 		req.Host = p.Hostname
 	}
 	resp, err := t.http.RoundTrip(req)
@@ -151,7 +160,7 @@ func (e *Edge) TargetStates(hostname string, now time.Time) []TargetState {
 		if t.health == nil {
 			return nil
 		}
-		state := TargetState{URL: t.value, Healthy: t.health.there(now.UnixNano()), Busy: t.busy.Load()}
+		state := TargetState{URL: t.value, Healthy: t.health.there(now.UnixNano()), Busy: t.load().Load()}
 		if until := t.health.until.Load(); until > now.UnixNano() {
 			state.Passed = time.Unix(0, until).UTC()
 		}

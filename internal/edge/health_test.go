@@ -176,6 +176,51 @@ func TestHealthChecksTakeATargetOut(t *testing.T) {
 	}
 }
 
+// TestChecksSpeakForNobody: where the target wants a PROXY header a check has one,
+// that names no client; and what hangs holds up no check of others.
+func TestChecksSpeakForNobody(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	first := make(chan string, 100)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				b := make([]byte, 15)
+				_, _ = io.ReadFull(c, b)
+				first <- string(b)
+				time.Sleep(time.Minute) //nolint // it hangs, as targets do; the test does not wait for it
+			}()
+		}
+	}()
+	hanging := func(name string) site.Proxy {
+		return to(name, "http://"+l.Addr().String(), func(p *site.Proxy) { p.HealthPath, p.SendProxyProtocol = "/h", "v1" })
+	}
+	m := newMember(t, "well")
+	m.ill.Store(true)
+	r := newRig(t, Options{}, hanging("one.test"), hanging("two.test"), to("app.test", "http://"+m.at, func(p *site.Proxy) { p.HealthPath = "/healthz" }))
+	select {
+	case got := <-first:
+		if got != "PROXY UNKNOWN\r\n" {
+			t.Errorf("a check begins with %q", got)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("no check")
+	}
+	for deadline := time.Now().Add(15 * time.Second); r.Edge.TargetStates("app.test", time.Now())[0].Healthy; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("a target that fails is not found while others hang")
+		}
+	}
+}
+
 func TestStickyClientsStayWithTheirTarget(t *testing.T) {
 	r, members := team(t, Options{}, "abcd", func(p *site.Proxy) { p.LBPolicy = site.Sticky })
 	_, first := r.get("https://app.test/")
@@ -197,7 +242,7 @@ func TestStickyClientsStayWithTheirTarget(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	for name, m := range members {
-		value := fmt.Sprintf("%08x", placeOf("app.test", "http://"+m.at))
+		value := fmt.Sprintf("%08x", r.Edge.placeOf("app.test", "http://"+m.at))
 		for range 3 {
 			res, body := r.get("https://app.test/", header("Cookie", stickyCookie+"="+value+"; theme=dark"))
 			if !strings.HasPrefix(body, name) {
@@ -274,9 +319,10 @@ func TestSessionsStayWithTheTargetThatBeganThem(t *testing.T) {
 
 // TestRendezvousMovesOnlyWhoMust: when a target goes, the clients of others stay.
 func TestRendezvousMovesOnlyWhoMust(t *testing.T) {
+	e := &Edge{}
 	k := &picker{sticky: true, sessions: true, nobody: &target{}}
 	for i := range 5 {
-		k.add(&target{value: fmt.Sprint(i), place: placeOf("h", fmt.Sprint(i)), health: &health{}}, 1+i)
+		k.add(&target{value: fmt.Sprint(i), place: e.placeOf("h", fmt.Sprint(i)), health: &health{}}, 1+i)
 	}
 	count := map[string]int{}
 	before := map[uint64]*target{}

@@ -102,6 +102,8 @@ func (e *Edge) passthrough(p *peekConn, in *instance) {
 		return
 	}
 	defer target.Close()
+	to.load().Add(1)
+	defer to.load().Add(-1)
 	c := &rawConn{name: p.info.sni, client: p.Conn, target: target}
 	e.raw.add(c)
 	defer e.raw.remove(c)

@@ -1,6 +1,8 @@
 package edge
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/binary"
 	"hash/fnv"
 	"math"
@@ -51,10 +53,12 @@ func (e *Edge) newPicker(in *instance, p *site.Proxy) *picker {
 		for _, t := range k.targets {
 			t.health = e.healthOf(p.Hostname, t.value)
 		}
-		k.nobody = &target{value: k.targets[0].value, missing: "no target of this host is healthy"}
+		k.nobody = &target{value: k.targets[0].value, missing: noneHealthy}
 	}
 	return k
 }
+
+const noneHealthy = "no target of this host is healthy"
 
 func (k *picker) add(t *target, weight int) {
 	k.targets, k.weights = append(k.targets, t), append(k.weights, weight)
@@ -136,7 +140,7 @@ func (k *picker) idlest(turn uint64, may func(*target) bool) *target {
 	return k.targets[best]
 }
 
-func (k *picker) load(i int) int64 { return k.targets[i].busy.Load() }
+func (k *picker) load(i int) int64 { return k.targets[i].load().Load() }
 
 // always is the same target for the same client on every node, as long as that is
 // there: the highest of a score of client and target, by weight (rendezvous
@@ -165,10 +169,11 @@ func mix(z uint64) uint64 {
 
 // placeOf names a target in cookies and marks: it says which of a host's targets
 // one is, and nothing of its address. It is never 0.
-func placeOf(hostname, value string) uint32 {
-	h := fnv.New64a()
+// Without the secret nobody can try guesses at the address.
+func (e *Edge) placeOf(hostname, value string) uint32 {
+	h := hmac.New(sha256.New, e.Secret)
 	_, _ = h.Write([]byte(hostname + "\x00" + value)) // a hash takes everything
-	return uint32(mix(h.Sum64())) | 1                 //nolint:gosec // half of it will do
+	return binary.BigEndian.Uint32(h.Sum(nil)) | 1
 }
 
 // choice is what this request's pick goes by.
@@ -197,7 +202,7 @@ func clientHash(a netip.Addr) uint64 {
 
 // stickyCookie keeps a browser at its target. It names one of the host's targets
 // and can name nothing else.
-const stickyCookie = site.DefaultCookieName + "-target"
+const stickyCookie = site.StickyCookieName
 
 func placeCookie(r *http.Request) uint32 {
 	c, err := r.Cookie(stickyCookie)
@@ -217,9 +222,8 @@ func (x *exchange) keepPlace() {
 	if !x.visit.Secure || x.visit.Route != nil || x.visit.MCP() || !x.inst.own.sticky || x.to.place == 0 || placeCookie(x.r) == x.to.place {
 		return
 	}
-	var b [4]byte
-	binary.BigEndian.PutUint32(b[:], x.to.place)
 	h := x.w.Header()
+	keepPrivate(h)
 	h["Set-Cookie"] = append(h["Set-Cookie"], (&http.Cookie{
 		Name: stickyCookie, Value: strconv.FormatUint(uint64(x.to.place)|1<<32, 16)[1:], Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	}).String())
@@ -232,8 +236,11 @@ type health struct {
 	fails atomic.Int32 // connections that failed in a row
 	until atomic.Int64 // unix nanoseconds: passed over until then
 
-	next   time.Time // when to check; the checker's alone
-	missed int       // checks in a row that failed; the checker's alone
+	busy atomic.Int64 // requests under way, those that settings before these began included
+
+	asked  atomic.Bool  // a check is under way
+	next   atomic.Int64 // unix nanoseconds: when to check
+	missed atomic.Int32 // checks in a row that failed
 }
 
 // there reports whether a target may be chosen. One that nobody watches always may.

@@ -121,8 +121,13 @@ func parseProxyHeader(b []byte) (source, local netip.AddrPort, err error) {
 	return source, local, nil
 }
 
-// proxyHeader is the header for a connection to a target on behalf of a client.
+// proxyHeader is the header for a connection to a target on behalf of a client;
+// nil: of nobody.
 func proxyHeader(version byte, info *connInfo) ([]byte, error) {
+	if info == nil { // a connection of our own: LOCAL, or UNKNOWN in version 1
+		h := &proxyproto.Header{Version: version, Command: proxyproto.LOCAL, TransportProtocol: proxyproto.UNSPEC}
+		return h.Format()
+	}
 	h := proxyproto.HeaderProxyFromAddrs(version, net.TCPAddrFromAddrPort(info.peer), net.TCPAddrFromAddrPort(info.local))
 	b, err := h.Format()
 	if err != nil {

@@ -64,7 +64,7 @@ func (x *exchange) elsewhere(out *http.Request, harmless bool) *http.Request {
 		return nil
 	}
 	x.moved = other
-	other.busy.Add(1)
+	other.load().Add(1)
 	x.to = other
 	again := out.Clone(out.Context())
 	var ok bool
@@ -85,8 +85,8 @@ func (x *exchange) elsewhere(out *http.Request, harmless bool) *http.Request {
 
 // leave counts the request off where it was.
 func (x *exchange) leave(first *target) {
-	first.busy.Add(-1)
+	first.load().Add(-1)
 	if x.moved != nil {
-		x.moved.busy.Add(-1)
+		x.moved.load().Add(-1)
 	}
 }

@@ -38,7 +38,7 @@ type target struct {
 // newTarget prepares a target. One that can't be used is kept as missing:
 // requests to it get 503, and the rest of the host works.
 func (e *Edge) newTarget(in *instance, value string) *target {
-	t := &target{value: value, place: placeOf(in.host.Proxy.Hostname, value)}
+	t := &target{value: value, place: e.placeOf(in.host.Proxy.Hostname, value)}
 	if t.local = e.local(in.host, value); t.local != nil {
 		t.open = value == site.InternalDemo
 		return t
@@ -143,6 +143,15 @@ func targetTLS(p *site.Proxy) (*tls.Config, error) {
 		return nil, fmt.Errorf("target_ca of %s holds no certificate", p.Hostname)
 	}
 	return c, nil
+}
+
+// load counts the requests under way. Where the target is watched it outlives
+// changes of its host's settings, as streams do.
+func (t *target) load() *atomic.Int64 {
+	if t.health != nil {
+		return &t.health.busy
+	}
+	return &t.busy
 }
 
 func (t *target) retire() {

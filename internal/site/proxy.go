@@ -103,6 +103,9 @@ type WeightedTarget struct {
 	Weight int    `json:"weight"` // 1..1000
 }
 
+// StickyCookieName is the cookie that keeps a browser at one of several targets.
+const StickyCookieName = DefaultCookieName + "-target"
+
 // Modes and policies, the values of the fields of the same name.
 const (
 	TLSTerminate   = "terminate"

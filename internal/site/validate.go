@@ -61,12 +61,30 @@ func (p *Proxy) checkTargets(broken *fault.Rules, role Role) {
 		broken.Add("targets", "are at most %d", maxList)
 		return
 	}
+	if len(p.Targets) > 0 && role != Ordinary {
+		broken.Add("targets", "can't be set here: this host is Gatehouse's own")
+	}
+	seen := map[string]bool{}
 	for i, t := range p.Targets {
 		p.checkTarget(broken, at("targets", i)+".url", t.URL, role)
+		if seen[t.URL] {
+			broken.Add(at("targets", i)+".url", "stands in the list already: give it more weight instead")
+		}
+		seen[t.URL] = true
+		if !reachedByHTTP(t.URL) {
+			broken.Add(at("targets", i)+".url", "is a URL or unix:NAME: programs and built-in services stand alone, as target_url")
+		}
 		if t.Weight < 1 || t.Weight > 1000 {
 			broken.Add(at("targets", i)+".weight", "is between 1 and 1000")
 		}
 	}
+}
+
+// reachedByHTTP reports whether a target is another server, to which there can be
+// several connections and others beside it. One that can't be read is refused already.
+func reachedByHTTP(s string) bool {
+	t, err := ParseTarget(s)
+	return err != nil || t.Kind != TargetInternal && t.Kind != TargetStdio
 }
 
 func (p *Proxy) checkTarget(broken *fault.Rules, path, s string, role Role) {
@@ -111,6 +129,9 @@ func (p *Proxy) checkTransport(broken *fault.Rules) {
 	}
 	if p.HealthPath != "" {
 		plainPath(broken, "health_path", p.HealthPath)
+		if p.TargetURL != "" && !reachedByHTTP(p.TargetURL) {
+			broken.Add("health_path", "needs a target that is another server")
+		}
 	}
 	if p.TargetCA != "" && !certificates(p.TargetCA) {
 		broken.Add("target_ca", "is one or more certificates in PEM, at most %d bytes", maxCA)
@@ -142,6 +163,9 @@ func (p *Proxy) checkPassthrough(broken *fault.Rules) {
 	}
 	if len(p.MCPTools) > 0 {
 		broken.Add("mcp_tools", rule)
+	}
+	if p.HealthPath != "" {
+		broken.Add("health_path", rule)
 	}
 	if t, err := ParseTarget(p.TargetURL); err == nil && (t.Kind == TargetInternal || t.Kind == TargetStdio) {
 		broken.Add("target_url", "must be reachable by TCP with tls_mode passthrough")

@@ -39,6 +39,9 @@ func (p *Proxy) checkHeaders(broken *fault.Rules) {
 	case IsUnder(p.AuthHeaderPrefix, "X-Forwarded-") || strings.EqualFold(p.AuthHeaderPrefix, "X-Forwarded-"):
 		broken.Add("auth_header_prefix", "must not be X-Forwarded-, which says how a request came")
 	}
+	if strings.EqualFold(p.AuthCookieName, StickyCookieName) {
+		broken.Add("auth_cookie_name", "can't be %s, which keeps browsers at their target", StickyCookieName)
+	}
 	if !cookieName(p.AuthCookieName) {
 		broken.Add("auth_cookie_name", "begins with %s and goes on, if at all, with letters, digits, - and _", DefaultCookieName)
 	}

@@ -37,6 +37,7 @@ func TestProxiesAreTakenAsTheyAreMeant(t *testing.T) {
 		`{"auth_required_groups":["org","org/team"]}`, `{"resource_custom_metadata":{"resource_name":"x","x":{"y":[1]}}}`, `{"oauth_server_custom_metadata":{"service_documentation":"https://x"}}`,
 		`{"github_client_id":"Iv1.a","github_client_secret":"s"}`, `{"connect_timeout":2.5,"request_timeout":0}`, `{"upgrade_protocols":["foo"]}`, `{"tls_mode":"passthrough","target_url":"https://10.0.0.1:8443"}`,
 		`{"disabled_routes":["token","register"],"route_mode":"none"}`, `{"mcp_enabled":true}`, `{"target_url":"http://169.254.1.1","allow_link_local":true}`, `{"auth_allowed_origins":["https://a.example","http://b:8080"]}`,
+		`{"target_url":null,"targets":[{"url":"http://a","weight":1},{"url":"unix:b","weight":2}],"lb_policy":"sticky","health_path":"/h","resource_stateful":true}`,
 		`{"redirect_https":true}`, `{"auth_realm":"my realm"}`, `{"oauth_server_grant_types":["authorization_code"],"oauth_server_token_auth_methods":["none"]}`,
 	} {
 		fields = strings.Replace(fields, `,"/a b".replace`, "", 1)
@@ -66,6 +67,12 @@ func TestProxiesAreRefusedByFieldAndRule(t *testing.T) {
 		{`{"targets":[{"url":"http://a","weight":1}]}`, "targets", "exclude"},
 		{`{"target_url":null,"targets":[{"url":"nope","weight":0}]}`, "targets[0].url", "absolute"},
 		{`{"target_url":null,"targets":[{"url":"http://a","weight":0}]}`, "targets[0].weight", "1000"},
+		{`{"target_url":null,"targets":[{"url":"http://a","weight":1},{"url":"http://a","weight":1}]}`, "targets[1].url", "already"},
+		{`{"target_url":null,"targets":[{"url":"stdio:x","weight":1}]}`, "targets[0].url", "stand alone"},
+		{`{"target_url":null,"targets":[{"url":"internal:mcp","weight":1}]}`, "targets[0].url", "stand alone"},
+		{`{"target_url":"internal:demo","health_path":"/h"}`, "health_path", "another server"},
+		{`{"tls_mode":"passthrough","health_path":"/h"}`, "health_path", "passthrough"},
+		{`{"auth_cookie_name":"__Host-gatehouse-target"}`, "auth_cookie_name", "can't be"},
 		{`{"lb_policy":"random"}`, "lb_policy", "round_robin"},
 		{`{"tls_mode":"raw"}`, "tls_mode", "terminate"},
 		{`{"tls_mode":"passthrough","auth_enabled":true}`, "auth_enabled", "passthrough"},

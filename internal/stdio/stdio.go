@@ -85,7 +85,7 @@ type wait struct {
 	until time.Time
 }
 
-// New makes a Runner. It starts nothing until something is asked of it.
+// New makes a Runner, for whoever holds the lock of DATA_DIR. It starts nothing until something is asked of it.
 func New(o Options) *Runner {
 	r := &Runner{opt: o, log: o.Logger, sessions: map[string]*session{}, shared: map[string]*bridge{}, waits: map[string]*wait{}}
 	if r.opt.Peers == nil {
@@ -93,6 +93,9 @@ func New(o Options) *Runner {
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
+	}
+	if err := sweep(o.DataDir); err != nil { // before the first program has one
+		r.log.Warn("folders of programs that are no more can't be removed", "error", err)
 	}
 	return r
 }
@@ -104,9 +107,6 @@ func (r *Runner) Handler(name string) http.Handler {
 
 // Run ends what is unused, until ctx ends; then it ends everything.
 func (r *Runner) Run(ctx context.Context) error {
-	if err := sweep(r.opt.DataDir); err != nil {
-		r.log.WarnContext(ctx, "folders of programs that are no more can't be removed", "error", err)
-	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -173,6 +173,7 @@ func (r *Runner) begin(def local.Definition, single *session) (*bridge, error) {
 	begun := time.Now()
 	if err := b.start(r.opt.DataDir); err != nil {
 		r.failed(def.Name)
+		r.log.Error("a program can't be started", "stdio", def.Name, "error", err)
 		return nil, err
 	}
 	r.running.Go(func() {
