@@ -45,7 +45,7 @@ func (p *program) bind(f *pflag.FlagSet) {
 	f.StringVar(&p.user, "user", "", "account that the program runs as where Gatehouse is root (default nobody)")
 	f.StringVar(&p.mode, "processes", "", "session: a process for each session; shared: one for everybody (default session)")
 	f.Int64Var(&p.memory, "memory", 0, "bytes of writable memory for a process (default 2 GiB)")
-	f.IntVar(&p.sessions, "sessions", 0, "sessions at once (default 32)")
+	f.IntVar(&p.sessions, "sessions", 0, "sessions at once, half of them at most for one person and client (default 64)")
 	f.IntVar(&p.idle, "idle", 0, "seconds after which an unused session ends (default 1800)")
 }
 
@@ -182,7 +182,7 @@ func (a *app) backendRemove() *cobra.Command {
 	var set settings
 	c := a.server(verb{
 		use: "remove NAME [flags]", short: "Forget a definition", example: "  gatehouse backend remove files",
-		long: "Forgets what stdio:NAME or unix:NAME stands for on this machine. Hosts whose target names it answer 503 from then on;\nsessions that are open go on until they end.",
+		long: "Forgets what stdio:NAME or unix:NAME stands for on this machine. Hosts whose target names it answer 503 from then on.",
 		args: cobra.ExactArgs(1),
 		run: func(_ context.Context, args []string) error {
 			dir, err := a.localNames(set)

@@ -49,7 +49,7 @@ type Definition struct {
 	Mode      string            `json:"mode,omitempty"`         // PerSession, or Shared
 	Memory    int64             `json:"memory_bytes,omitempty"` // of writable memory; 2 GiB
 	Processes int               `json:"processes,omitempty"`    // and threads of its user, all programs together, where that is another than Gatehouse's; 4096
-	Sessions  int               `json:"sessions,omitempty"`     // at once; 32
+	Sessions  int               `json:"sessions,omitempty"`     // at once; 64
 	Idle      int               `json:"idle_seconds,omitempty"` // after which an unused session ends; 1800
 }
 
@@ -193,7 +193,7 @@ func (def *Definition) setDefaults() {
 	for _, d := range []struct {
 		value *int
 		usual int
-	}{{&def.Processes, 4096}, {&def.Sessions, 32}, {&def.Idle, 1800}} {
+	}{{&def.Processes, 4096}, {&def.Sessions, 64}, {&def.Idle, 1800}} {
 		if *d.value == 0 {
 			*d.value = d.usual
 		}

@@ -25,7 +25,7 @@ func TestDefinitionsAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := d.Get(Stdio, "files")
-	if err != nil || got.Command != put.Command || got.Env["KEY"] != "v" || got.Mode != PerSession || got.User != "nobody" || got.Sessions != 32 {
+	if err != nil || got.Command != put.Command || got.Env["KEY"] != "v" || got.Mode != PerSession || got.User != "nobody" || got.Sessions != 64 {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if info, err := os.Stat(filepath.Join(path, "files.json")); err != nil || info.Mode().Perm() != 0o600 {

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"gatehouse/internal/fault"
 	"gatehouse/internal/local"
 )
@@ -34,8 +36,9 @@ type bridge struct {
 	ending  sync.Once
 	ends    sync.WaitGroup
 
-	hello     sync.Mutex // held while a shared program is being greeted
-	greeting  message    // what it answered
+	noise     rate.Sometimes // bounds what is told of output that is no message
+	hello     sync.Mutex     // held while a shared program is being greeted
+	greeting  message        // what it answered
 	initiated atomic.Bool
 
 	mu      sync.Mutex // guards what follows
@@ -56,7 +59,7 @@ type call struct {
 }
 
 func newBridge(def local.Definition, single *session, log *slog.Logger) *bridge {
-	return &bridge{def: def, single: single, log: log, stdin: newQueue(), ended: make(chan struct{}), done: make(chan struct{}), calls: map[int64]*call{}, readers: map[*session]bool{}, last: time.Now()}
+	return &bridge{def: def, single: single, log: log, stdin: newQueue(), ended: make(chan struct{}), done: make(chan struct{}), calls: map[int64]*call{}, readers: map[*session]bool{}, last: time.Now(), noise: rate.Sometimes{First: 1, Interval: 10 * time.Second}}
 }
 
 // start runs the program. done is closed when it has ended.
@@ -122,7 +125,9 @@ func (b *bridge) read() {
 	err := readLines(b.program.stdout, maxMessage, func(line []byte) {
 		var m message
 		if json.Unmarshal(line, &m) != nil || m == nil {
-			b.log.Warn("the program writes what is no message to its standard output", "bytes", len(line))
+			b.noise.Do(func() {
+				b.log.Warn("the program writes what is no message to its standard output", "bytes", len(line))
+			})
 			return
 		}
 		b.receive(m)
@@ -253,7 +258,9 @@ func (b *bridge) receive(m message) {
 		}
 		b.forget(c)
 		m["id"] = c.id
-		c.post.put(item{m.bytes(), true})
+		if !c.post.put(item{m.bytes(), true}) {
+			c.post.last(failure(c.id, codeInternal, "the answer is larger than can wait for a slow reader"))
+		}
 	case m.id() != nil:
 		b.asks(m)
 	case m.method() != "":
@@ -395,6 +402,19 @@ func (b *bridge) leave(s *session) {
 		b.cancel(c, "the session ended")
 		c.post.put(item{failure(c.id, codeInternal, "the session has ended"), true})
 	}
+}
+
+// idle reports whether nobody uses a shared program now.
+func (b *bridge) idle() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.calls) == 0 && len(b.readers) == 0
+}
+
+func (b *bridge) lastUse() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.last
 }
 
 // unused reports whether nobody needs a shared program any more.

@@ -31,7 +31,8 @@ const LaunchWord = "stdio-launch"
 
 // launch is what the launcher is told.
 type launch struct {
-	Hidden    string   `json:"hidden"` // folder that the program must not read
+	Hidden    string   `json:"hidden"` // folder that is kept from the program
+	Parent    int      `json:"parent"` // Gatehouse's process
 	Memory    uint64   `json:"memory"`
 	Processes uint64   `json:"processes"` // 0: no bound
 	Command   string   `json:"command"`
@@ -51,6 +52,13 @@ func Launch(arg string, env []string) error {
 		return err
 	}
 	runtime.LockOSThread()
+	// The wish to end with Gatehouse is this thread's, which becomes the program.
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
+		return fmt.Errorf("parent's death: %w", err)
+	}
+	if os.Getppid() == 1 && l.Parent != 1 {
+		return errors.New("Gatehouse has ended") //nolint:staticcheck // a name
+	}
 	path := l.Command
 	if !strings.Contains(path, "/") {
 		found, err := exec.LookPath(path)
@@ -99,28 +107,33 @@ func closeOthers() error {
 	return nil
 }
 
-// confine takes the hidden folder away, by Landlock: everything else may be read,
-// written and run as far as the account may. It also keeps the program from
-// looking into Gatehouse's own process, which holds secrets. Where the kernel has
-// no Landlock, only another account keeps the folder from the program.
+// confine takes the hidden folders away, by Landlock: everything else may be used
+// as far as the account may. Nothing in them can be read, listed, changed, removed
+// or connected to. It also keeps the program from looking into other processes than
+// its own, which hold secrets, and, where the kernel can, from sending them signals.
+// Without Landlock only another account keeps the folders from the program.
 func (l *launch) confine() error {
-	rights := landlock.AccessFSSet(ll.AccessFSExecute | ll.AccessFSReadFile | ll.AccessFSWriteFile)
-	refer := landlock.AccessFSSet(ll.AccessFSRefer)
-	folders, files, err := besides(l.Hidden)
+	open, err := l.besides()
 	if err != nil {
 		return err
 	}
-	err = landlock.Config{HandledAccessFS: rights | refer}.RestrictPaths(landlock.PathAccess(rights|refer, folders...).IgnoreIfMissing(), landlock.PathAccess(rights, files...).IgnoreIfMissing())
-	if err != nil { // kernels before 5.19
-		err = landlock.Config{HandledAccessFS: rights}.RestrictPaths(landlock.PathAccess(rights, folders...).IgnoreIfMissing(), landlock.PathAccess(rights, files...).IgnoreIfMissing())
+	all := landlock.AccessFSSet(ll.AccessFSResolveUnix<<1 - 1)
+	scoped := landlock.ScopedSet(ll.ScopeSignal)
+	for _, later := range []landlock.AccessFSSet{0, ll.AccessFSResolveUnix, ll.AccessFSIoctlDev, ll.AccessFSTruncate, ll.AccessFSRefer} { // what older kernels lack, newest first
+		all &^= later
+		for _, scope := range []landlock.ScopedSet{scoped, 0} {
+			const ofFiles = landlock.AccessFSSet(ll.AccessFSExecute | ll.AccessFSReadFile | ll.AccessFSWriteFile | ll.AccessFSTruncate | ll.AccessFSIoctlDev | ll.AccessFSResolveUnix)
+			err = landlock.Config{HandledAccessFS: all, Scoped: scope}.Restrict(
+				landlock.PathAccess(all, open.folders...).IgnoreIfMissing(), landlock.PathAccess(all&ofFiles, open.files...).IgnoreIfMissing())
+			if err == nil {
+				return nil
+			}
+		}
 	}
-	if err != nil && unreadable(l.Hidden) {
+	if unreadable(l.Hidden) {
 		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("the program can't be kept from reading %s on this kernel (%w): run Gatehouse as root, so that programs get another account", l.Hidden, err)
-	}
-	return nil
+	return fmt.Errorf("the program can't be kept from %s on this kernel (%w): run Gatehouse as root, so that programs get another account", l.Hidden, err)
 }
 
 // unreadable reports whether this account can't get into a folder.
@@ -129,35 +142,54 @@ func unreadable(folder string) bool {
 	return errors.Is(err, fs.ErrPermission)
 }
 
-// besides are all folders and files on the way to a folder, but for those that
-// lead there.
-func besides(hidden string) (folders, files []string, err error) {
+// places are what stays open to a program.
+type places struct{ folders, files []string }
+
+// besides are the places beside the hidden folder and the folders of other
+// programs: everything on the way to them, but for what leads there.
+func (l *launch) besides() (places, error) {
+	hidden := l.Hidden
 	if real, err := filepath.EvalSymlinks(hidden); err == nil {
 		hidden = real
 	}
-	at := "/"
-	for next := range strings.SplitSeq(strings.Trim(hidden, "/"), "/") {
-		entries, err := os.ReadDir(at)
-		if errors.Is(err, fs.ErrPermission) {
-			return folders, files, nil // what this account can't see it can't read
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-		for _, e := range entries {
-			path := filepath.Join(at, e.Name())
-			switch {
-			case e.Name() == next, e.Type()&fs.ModeSymlink != 0: // what a link leads to has a place of its own
-			case e.IsDir():
-				folders = append(folders, path)
-			default:
-				files = append(files, path)
-			}
-		}
-		at = filepath.Join(at, next)
+	own, err := os.Getwd()
+	if err != nil {
+		return places{}, err
 	}
-	return folders, files, nil
+	open := places{folders: []string{own}}
+	return open, open.add("/", hidden, filepath.Dir(own))
 }
+
+// add opens what is in a folder on the way to hidden or to programs, where the
+// folders of programs are.
+func (o *places) add(at, hidden, programs string) error {
+	entries, err := os.ReadDir(at)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil // what this account can't see it can't use
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		path := filepath.Join(at, e.Name())
+		switch {
+		case path == hidden, e.Type()&fs.ModeSymlink != 0: // what a link leads to has a place of its own
+		case at == programs && strings.HasPrefix(e.Name(), folderName): // another program's, or our own, which is open already
+		case path == programs, leadsTo(path, hidden), leadsTo(path, programs):
+			if err := o.add(path, hidden, programs); err != nil {
+				return err
+			}
+		case e.IsDir():
+			o.folders = append(o.folders, path)
+		default:
+			o.files = append(o.files, path)
+		}
+	}
+	return nil
+}
+
+// leadsTo reports whether a folder is above another.
+func leadsTo(path, to string) bool { return strings.HasPrefix(to, path+"/") }
 
 // run starts the program of a definition in a new, empty folder.
 func run(def local.Definition, dataDir string) (*program, error) {
@@ -201,7 +233,7 @@ func begin(def local.Definition, dataDir, dir string, who *syscall.Credential) (
 	if err != nil {
 		return nil, err
 	}
-	l := launch{Hidden: hidden, Memory: uint64(def.Memory), Command: def.Command, Args: def.Args} //nolint:gosec // positive
+	l := launch{Hidden: hidden, Parent: os.Getpid(), Memory: uint64(def.Memory), Command: def.Command, Args: def.Args} //nolint:gosec // positive
 	if who != nil {
 		if err := os.Chown(dir, int(who.Uid), int(who.Gid)); err != nil {
 			return nil, err
@@ -236,6 +268,7 @@ func begin(def local.Definition, dataDir, dir string, who *syscall.Credential) (
 		}
 		state, err := cmd.Process.Wait()
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it has left behind; there may be nothing
+		endIn([]string{dir})
 		err = errors.Join(err, os.RemoveAll(dir))
 		if err == nil && !state.Success() {
 			err = errors.New(state.String())
@@ -266,4 +299,22 @@ func environment(given map[string]string, dir string) []string {
 	}
 	slices.Sort(env)
 	return env
+}
+
+// endIn kills the processes whose working folder is one of these or below: what a
+// program has begun, and what did not end with it.
+func endIn(folders []string) {
+	processes, err := filepath.Glob("/proc/[0-9]*/cwd")
+	if err != nil {
+		return
+	}
+	for _, link := range processes {
+		at, err := os.Readlink(link)
+		if err != nil || !slices.ContainsFunc(folders, func(f string) bool { return at == f || strings.HasPrefix(at, f+"/") || strings.HasPrefix(at, f+" ") }) {
+			continue // gone meanwhile, or somebody else's
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link))); err == nil {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may be gone already
+		}
+	}
 }

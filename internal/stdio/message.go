@@ -54,11 +54,19 @@ func (m message) reply() bool {
 }
 
 func (m message) bytes() []byte {
-	b, err := json.Marshal(map[string]json.RawMessage(m))
-	if err != nil { // every member was read as JSON: can't happen
+	return encode(map[string]json.RawMessage(m))
+}
+
+// encode writes JSON as it came: what json.Marshal makes safe for HTML grows by it
+// to six times its size.
+func encode(o map[string]json.RawMessage) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(o); err != nil { // every member was read as JSON: can't happen
 		return nil
 	}
-	return b
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
 // params are the message's, to be read or changed; nil where they are no object.
@@ -77,11 +85,7 @@ func object(raw json.RawMessage) map[string]json.RawMessage {
 // with is raw JSON of an object with one member changed.
 func with(o map[string]json.RawMessage, name string, value json.RawMessage) json.RawMessage {
 	o[name] = value
-	b, err := json.Marshal(o)
-	if err != nil { // every member was read as JSON: can't happen
-		return nil
-	}
-	return b
+	return encode(o)
 }
 
 func number(n int64) json.RawMessage { return strconv.AppendInt(nil, n, 10) }

@@ -16,20 +16,23 @@ import (
 	"golang.org/x/time/rate"
 )
 
+const folderName = "gatehouse-stdio-"
+
 // folderPrefix begins the names of the folders of programs, so that those of an
 // installation are known as its own.
 func folderPrefix(dataDir string) string {
 	sum := sha256.Sum256([]byte(dataDir))
-	return "gatehouse-stdio-" + hex.EncodeToString(sum[:6]) + "-"
+	return folderName + hex.EncodeToString(sum[:6]) + "-"
 }
 
-// sweep removes the folders that a process which was killed has left behind. The
-// lock of DATA_DIR says that there is no other.
+// sweep ends the processes and removes the folders that a Gatehouse which was
+// killed has left behind. The lock of DATA_DIR says that there is no other.
 func sweep(dataDir string) error {
 	left, err := filepath.Glob(filepath.Join(os.TempDir(), folderPrefix(dataDir)+"*"))
-	if err != nil {
+	if err != nil || len(left) == 0 {
 		return err
 	}
+	endIn(left)
 	for _, dir := range left {
 		err = errors.Join(err, os.RemoveAll(dir))
 	}

@@ -24,12 +24,22 @@ func newQueue() *queue { return &queue{ready: make(chan struct{}, 1)} }
 func (q *queue) put(it item) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed || q.size+len(it.data) > maxQueued || len(q.items) >= maxPending {
+	if q.closed || (len(q.items) > 0 && q.size+len(it.data) > maxQueued) || len(q.items) >= maxPending {
 		return false
 	}
 	q.items, q.size = append(q.items, it), q.size+len(it.data)
 	q.tell()
 	return true
+}
+
+// last puts the last item in place of all that waits, whatever the bound.
+func (q *queue) last(data []byte) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.closed {
+		q.items, q.size = []item{{data, true}}, len(data)
+		q.tell()
+	}
 }
 
 // tell wakes the reader. q.mu is held.

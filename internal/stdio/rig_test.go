@@ -11,9 +11,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -83,6 +85,28 @@ func server() {
 	add("read", func(_ context.Context, _ *mcp.CallToolRequest, args map[string]any) string {
 		b, err := os.ReadFile(fmt.Sprint(args["path"]))
 		return fmt.Sprintf("%s%v", b, err)
+	})
+	add("list", func(_ context.Context, _ *mcp.CallToolRequest, args map[string]any) string {
+		_, err := os.ReadDir(fmt.Sprint(args["path"]))
+		return fmt.Sprint(err)
+	})
+	add("put", func(_ context.Context, _ *mcp.CallToolRequest, args map[string]any) string {
+		return fmt.Sprint(os.WriteFile(filepath.Join(fmt.Sprint(args["path"]), "planted"), []byte("x"), 0o600))
+	})
+	add("remove", func(_ context.Context, _ *mcp.CallToolRequest, args map[string]any) string {
+		name := "secret.key"
+		if args["path"] == "." {
+			name = "planted"
+		}
+		return fmt.Sprint(os.Remove(filepath.Join(fmt.Sprint(args["path"]), name)))
+	})
+	add("spawn", func(context.Context, *mcp.CallToolRequest, map[string]any) string {
+		cmd := exec.Command("/bin/sleep", "600")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if err := cmd.Start(); err != nil {
+			return err.Error()
+		}
+		return fmt.Sprint(cmd.Process.Pid)
 	})
 	add("where", func(context.Context, *mcp.CallToolRequest, map[string]any) string { return where() })
 	add("slow", func(ctx context.Context, r *mcp.CallToolRequest, args map[string]any) string {

@@ -19,6 +19,9 @@ import (
 	"gatehouse/internal/site"
 )
 
+// versions are those with sessions.
+var versions = []string{"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"}
+
 const (
 	sessionHeader = "Mcp-Session-Id"
 	stateless     = "2026-07-28" // the first version without sessions
@@ -31,7 +34,7 @@ func (r *Runner) serve(name string, w http.ResponseWriter, req *http.Request) {
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
-	def, err := r.opt.Names.Get(local.Stdio, name)
+	def, err := r.definition(name)
 	if err != nil {
 		r.log.ErrorContext(req.Context(), "a target can't be used", "target", "stdio:"+name, "error", err)
 		refuse(w, nil, fault.New(fault.Unavailable, "the target of this host is not there"))
@@ -202,7 +205,10 @@ func (r *Runner) connect(s *session, hello message) error {
 	if s.def.Mode == local.Shared {
 		var version string
 		_ = json.Unmarshal(hello.params()["protocolVersion"], &version) // what is no string is no version
-		b, err := r.sharedBridge(s.def, version[:min(len(version), 32)])
+		if !slices.Contains(versions, version) {
+			version = "" // one program for all that is unheard of
+		}
+		b, err := r.sharedBridge(s.def, version)
 		if err != nil {
 			return err
 		}

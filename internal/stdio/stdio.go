@@ -16,6 +16,7 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"sync"
 	"time"
 
@@ -30,7 +31,6 @@ const (
 	maxBody     = 4 << 20  // bytes of a request
 	maxQueued   = 16 << 20 // bytes that wait for one slow reader, or for a program
 	maxPending  = 1000     // requests under way at one program
-	maxOfOne    = 32       // sessions of one person and client
 	firstWait   = time.Second
 	lastWait    = time.Minute
 	quickDeath  = 10 * time.Second // a program that lives no longer has failed to start
@@ -75,8 +75,35 @@ type Runner struct {
 	sessions map[string]*session
 	shared   map[string]*bridge // by name and version
 	waits    map[string]*wait   // names whose program ended too soon
+	read     map[string]reading // definitions, as they were read lately
 	closed   bool
 	running  sync.WaitGroup
+}
+
+// reading is a definition as its file had it.
+type reading struct {
+	def local.Definition
+	err error
+	at  time.Time
+}
+
+// definition is what a name stands for, no older than a second: requests come
+// faster than administrators change files.
+func (r *Runner) definition(name string) (local.Definition, error) {
+	r.mu.Lock()
+	known, ok := r.read[name]
+	r.mu.Unlock()
+	if ok && time.Since(known.at) < time.Second {
+		return known.def, known.err
+	}
+	def, err := r.opt.Names.Get(local.Stdio, name)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.read) > maxPending {
+		clear(r.read)
+	}
+	r.read[name] = reading{def, err, time.Now()}
+	return def, err
 }
 
 // wait is how long a program that failed is left alone.
@@ -87,7 +114,7 @@ type wait struct {
 
 // New makes a Runner, for whoever holds the lock of DATA_DIR. It starts nothing until something is asked of it.
 func New(o Options) *Runner {
-	r := &Runner{opt: o, log: o.Logger, sessions: map[string]*session{}, shared: map[string]*bridge{}, waits: map[string]*wait{}}
+	r := &Runner{opt: o, log: o.Logger, sessions: map[string]*session{}, shared: map[string]*bridge{}, waits: map[string]*wait{}, read: map[string]reading{}}
 	if r.opt.Peers == nil {
 		r.opt.Peers = alone{}
 	}
@@ -160,27 +187,45 @@ func owner(ctx context.Context) string {
 
 // begin starts a program for def, unless one has just failed.
 func (r *Runner) begin(def local.Definition, single *session) (*bridge, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		return nil, fault.New(fault.Unavailable, "this node is about to end")
-	}
-	if w := r.waits[def.Name]; w != nil && time.Now().Before(w.until) {
-		return nil, &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Until(w.until),
-			Public: "the program of stdio:" + def.Name + " ended too soon; it is started again in a moment"}
+	if err := r.mayBegin(def.Name); err != nil {
+		return nil, err
 	}
 	b := newBridge(def, single, r.log.With("stdio", def.Name))
 	begun := time.Now()
-	if err := b.start(r.opt.DataDir); err != nil {
+	err := b.start(r.opt.DataDir) // takes a while: nobody waits for it here
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil {
 		r.failed(def.Name)
 		r.log.Error("a program can't be started", "stdio", def.Name, "error", err)
 		return nil, err
+	}
+	if r.closed {
+		b.end()
+		<-b.done
+		return nil, errEnding
 	}
 	r.running.Go(func() {
 		<-b.done
 		r.ended(b, time.Since(begun))
 	})
 	return b, nil
+}
+
+var errEnding = fault.New(fault.Unavailable, "this node is about to end")
+
+// mayBegin is nil, or why no program of that name is started now.
+func (r *Runner) mayBegin(name string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return errEnding
+	}
+	if w := r.waits[name]; w != nil && time.Now().Before(w.until) {
+		return &fault.Error{Kind: fault.Unavailable, RetryAfter: time.Until(w.until),
+			Public: "the program of stdio:" + name + " ended too soon; it is started again in a moment"}
+	}
+	return nil
 }
 
 // failed leaves a program alone for a while, longer each time. r.mu is held.
@@ -219,17 +264,23 @@ func (r *Runner) ended(b *bridge, lived time.Duration) {
 	}
 }
 
-// sharedBridge is the program that everybody shares who speaks version.
-func (r *Runner) sharedBridge(def local.Definition, version string) (*bridge, error) {
-	key := def.Name + "\x00" + version
+// sharedBridge is the program that all share who are whose: speakers of a version,
+// or one person and client. A definition that was changed has a new one.
+func (r *Runner) sharedBridge(def local.Definition, whose string) (*bridge, error) {
+	key := def.Name + "\x00" + whose
 	r.mu.Lock()
 	b := r.shared[key]
-	n := len(r.shared)
+	if b != nil && !reflect.DeepEqual(b.def, def) {
+		delete(r.shared, key)
+		b.end()
+		b = nil
+	}
+	room := b != nil || r.roomFor(def)
 	r.mu.Unlock()
 	if b != nil {
 		return b, nil
 	}
-	if n >= def.Sessions {
+	if !room {
 		return nil, &fault.Error{Kind: fault.Unavailable, Public: "too many programs run for stdio:" + def.Name, RetryAfter: time.Minute}
 	}
 	b, err := r.begin(def, nil)
@@ -246,7 +297,32 @@ func (r *Runner) sharedBridge(def local.Definition, version string) (*bridge, er
 	return b, nil
 }
 
-// add makes room for a session.
+// roomFor makes room for one more shared program of a definition, if need be by
+// ending the one that nobody has used for longest. r.mu is held.
+func (r *Runner) roomFor(def local.Definition) bool {
+	n, oldest := 0, ""
+	for key, b := range r.shared {
+		if b.def.Name != def.Name {
+			continue
+		}
+		n++
+		if b.idle() && (oldest == "" || b.lastUse().Before(r.shared[oldest].lastUse())) {
+			oldest = key
+		}
+	}
+	if n < def.Sessions {
+		return true
+	}
+	if oldest == "" {
+		return false
+	}
+	r.shared[oldest].end()
+	delete(r.shared, oldest)
+	return true
+}
+
+// add makes room for a session. Nobody in particular can have more than half of
+// what there is.
 func (r *Runner) add(s *session) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -264,12 +340,13 @@ func (r *Runner) add(s *session) error {
 			}
 		}
 	}
-	if mine >= min(maxOfOne, s.def.Sessions) && s.owner != "" && oldest != nil && oldest.idle() { // clients come and go without a word
+	most := max(1, s.def.Sessions/2)
+	if mine >= most && s.owner != "" && oldest != nil && oldest.idle() { // clients come and go without a word
 		delete(r.sessions, oldest.id)
 		oldest.end()
 		mine, all = mine-1, all-1
 	}
-	if mine >= maxOfOne || all >= s.def.Sessions {
+	if mine >= most || all >= s.def.Sessions {
 		return &fault.Error{Kind: fault.Unavailable, Public: "too many sessions of stdio:" + s.def.Name + " are open here", RetryAfter: time.Minute}
 	}
 	r.sessions[s.id] = s

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -139,6 +140,23 @@ func TestProgramsAreKeptApart(t *testing.T) {
 	if got := r.call(c, "read", map[string]any{"path": fmt.Sprintf("/proc/%d/root%s", os.Getpid(), secret)}); strings.Contains(got, "the secret") {
 		t.Errorf("the program reads DATA_DIR by another way: %s", got)
 	}
+	for _, do := range []string{"list", "put", "remove"} {
+		if got := r.call(c, do, map[string]any{"path": r.data}); !strings.Contains(got, "permission denied") {
+			t.Errorf("the program may %s in DATA_DIR: %s", do, got)
+		}
+	}
+	other := r.connect("bob", "2025-11-25")
+	var bobs struct{ Dir string }
+	if err := json.Unmarshal([]byte(r.call(other, "where", nil)), &bobs); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.call(c, "list", map[string]any{"path": bobs.Dir}); !strings.Contains(got, "permission denied") {
+		t.Errorf("one program sees into the folder of another: %s", got)
+	}
+	if got := r.call(c, "put", map[string]any{"path": "."}); got != "<nil>" {
+		t.Errorf("a program can't write in its own folder: %s", got)
+	}
+	r.call(c, "remove", map[string]any{"path": "."})
 	if got := r.call(c, "read", map[string]any{"path": "/etc/hostname"}); !strings.Contains(got, "<nil>") {
 		t.Errorf("the program can't read what everybody may: %s", got)
 	}
@@ -186,17 +204,26 @@ func TestHiddenFolderIsHiddenFromItsOwner(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(hidden, "below"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	folders, files, err := besides(hidden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range append(folders, files...) {
-		if path == hidden || strings.HasPrefix(hidden+"/", path+"/") || strings.HasPrefix(path, hidden+"/") {
-			t.Errorf("%s is open, and leads to %s", path, hidden)
+	own := filepath.Join(filepath.Dir(hidden), folderName+"own")
+	other := filepath.Join(filepath.Dir(hidden), folderName+"other")
+	for _, dir := range []string{own, other} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if !slices.Contains(folders, "/usr") || !slices.Contains(folders, "/etc") {
-		t.Errorf("not open: %v", folders)
+	open := places{folders: []string{own}}
+	if err := open.add("/", hidden, filepath.Dir(own)); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range append(open.folders, open.files...) {
+		for _, closed := range []string{hidden, other} {
+			if path == closed || leadsTo(path, closed) || leadsTo(closed, path) {
+				t.Errorf("%s is open, and leads to %s", path, closed)
+			}
+		}
+	}
+	if !slices.Contains(open.folders, "/usr") || !slices.Contains(open.folders, "/etc") || !slices.Contains(open.folders, own) {
+		t.Errorf("not open: %v", open.folders)
 	}
 }
 
@@ -334,17 +361,104 @@ func TestALineWithoutEndIsNotHeld(t *testing.T) {
 
 func TestSessionsAreBounded(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, "ask", func(d *local.Definition) { d.Sessions = 3 })
+	r := newRig(t, "ask", func(d *local.Definition) { d.Sessions = 4 })
 	first := r.begin("alice")
 	for range 3 {
-		r.begin("alice") // the oldest of one's own makes room
+		r.begin("alice") // the oldest of one's own makes room: half of all is nobody's alone
 	}
 	if res, _ := r.post("alice", first, `{"jsonrpc":"2.0","id":1,"method":"ping"}`); res.StatusCode != http.StatusNotFound {
 		t.Errorf("the oldest answers %d", res.StatusCode)
 	}
-	if res, body := r.post("bob", "", hello); res.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("bob puts alice out: %d %s", res.StatusCode, body)
+	r.begin("bob")
+	r.begin("carol")
+	if res, body := r.post("dave", "", hello); res.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("more than there may be: %d %s", res.StatusCode, body)
 	}
+}
+
+// TestNobodyUsesUpTheSharedPrograms: by versions that are not there, or by coming
+// once and not again.
+func TestNobodyUsesUpTheSharedPrograms(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "server", func(d *local.Definition) { d.Mode, d.Sessions = local.Shared, 3 })
+	for i := range 6 {
+		res, body := r.post("mallory", "", strings.Replace(hello, "2025-11-25", fmt.Sprintf("1999-01-0%d", i), 1))
+		if res.StatusCode != http.StatusOK {
+			t.Fatalf("%d %s", res.StatusCode, body)
+		}
+	}
+	if n := r.programs(); n != 1 {
+		t.Errorf("%d programs run for versions that are not there", n)
+	}
+	r = newRig(t, "server", func(d *local.Definition) { d.Sessions = 3 })
+	for i := range 6 {
+		c := r.connect(fmt.Sprint("person", i), "2026-07-28")
+		if got := r.call(c, "echo", map[string]any{"text": "hi"}); got != "hi" {
+			t.Errorf("person %d: %s", i, got)
+		}
+		_ = c.Close()
+	}
+	if n := r.programs(); n > 3 {
+		t.Errorf("%d programs run", n)
+	}
+}
+
+func (r *rig) programs() int {
+	r.runner.mu.Lock()
+	defer r.runner.mu.Unlock()
+	return len(r.runner.shared)
+}
+
+func TestAChangedDefinitionCounts(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "server", func(d *local.Definition) { d.Mode = local.Shared })
+	c := r.connect("alice", "2026-07-28")
+	if got := r.call(c, "env", nil); !strings.Contains(got, "GIVEN=yes") {
+		t.Error(got)
+	}
+	def, err := r.names.Get(local.Stdio, "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	def.Env["GIVEN"] = "changed"
+	if err := r.names.Put(def); err != nil {
+		t.Fatal(err)
+	}
+	r.await("the changed definition", func() bool {
+		return strings.Contains(r.call(r.connect("alice", "2026-07-28"), "env", nil), "GIVEN=changed")
+	})
+}
+
+// TestLargeAnswersArrive as they are, and do not grow on their way.
+func TestLargeAnswersArrive(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "server")
+	c := r.connect("alice", "2025-11-25")
+	want := strings.Repeat("<&>", 600_000)
+	if got := r.call(c, "echo", map[string]any{"text": want}); got != want {
+		t.Errorf("%d bytes of %d", len(got), len(want))
+	}
+	if got := (message{"x": json.RawMessage(`"<&>\u2028"`)}).bytes(); string(got) != `{"x":"<&>\u2028"}` {
+		t.Errorf("a message becomes %s", got)
+	}
+}
+
+// TestWhatAProgramBeganEndsWithIt, though it left its group.
+func TestWhatAProgramBeganEndsWithIt(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "server")
+	c := r.connect("alice", "2025-11-25")
+	pid, err := strconv.Atoi(r.call(c, "spawn", nil))
+	if err != nil || syscall.Kill(pid, 0) != nil {
+		t.Fatalf("%d is no process: %v", pid, err)
+	}
+	_ = c.Close()
+	r.await("end of what the program began", func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) || zombie(pid) })
+}
+
+func zombie(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || strings.Contains(string(stat), ") Z ")
 }
 
 // TestAKilledProcessLeavesNothingForGood: the next start removes its folders, and

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"gatehouse/internal/fault"
 )
@@ -18,7 +19,7 @@ import (
 // from that folder yet. Invalid: others could read it, or it holds no key.
 func Load(dataDir string) (Key, error) {
 	path := Path(dataDir)
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW, 0) // a link could lead to a key of somebody else's
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return Key{}, fault.Wrap(fault.NotFound, err, "there is no %s: start gatehouse serve first, or name its DATA_DIR", path)
@@ -61,6 +62,9 @@ func private(file *os.File, path string) error {
 	}
 	if mode := info.Mode(); !mode.IsRegular() || mode.Perm()&0o077 != 0 {
 		return fault.New(fault.Invalid, "%s is open to other accounts (mode %04o): remove it and start gatehouse serve again", path, mode.Perm())
+	}
+	if owner, ok := info.Sys().(*syscall.Stat_t); ok && int(owner.Uid) != os.Geteuid() && os.Geteuid() != 0 {
+		return fault.New(fault.Denied, "%s belongs to another account: --local works for the one that serves", path)
 	}
 	return nil
 }
