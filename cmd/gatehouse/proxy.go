@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -64,15 +65,17 @@ func (a *app) proxyCreate() *cobra.Command {
 	var f *fields
 	var staging, wait bool
 	c := a.command(verb{
-		use: "create HOST TARGET [flags]", short: "Start serving a host",
+		use: "create HOST TARGET... [flags]", short: "Start serving a host",
 		long: "Serves HOST over HTTPS and HTTP and sends its requests to TARGET: an http, https or h2c URL, or internal:demo.\n" +
+			"Several targets take turns (--set lb_policy=least_conn or sticky chooses otherwise); one that is down is left out.\n" +
 			"Without --auth or one of the --allow flags everyone may in. People named by --allow get the\nscope user of this host, and with --mcp the scope mcp.\n" +
 			"HTTPS works at once. The steps to a certificate of an authority are shown on a terminal, or with --wait.",
 		example: "  gatehouse proxy create app.example.com http://10.0.0.5:3000 --auth --mode redirect --allow octocat\n" +
-			"  gatehouse proxy create mcp.example.com http://10.0.0.6:8000 --auth --mcp",
-		args: cobra.ExactArgs(2), complete: cobra.NoFileCompletions,
+			"  gatehouse proxy create mcp.example.com http://10.0.0.6:8000 --auth --mcp\n" +
+			"  gatehouse proxy create app.example.com http://10.0.0.5:3000 http://10.0.0.6:3000 --set health_path=/healthz",
+		args: cobra.MinimumNArgs(2), complete: cobra.NoFileCompletions,
 		run: func(ctx context.Context, args []string) error {
-			patch, err := createPatch(f, args[1])
+			patch, err := createPatch(f, args[1:])
 			if err != nil {
 				return err
 			}
@@ -101,7 +104,7 @@ func (a *app) proxyCreate() *cobra.Command {
 
 // createPatch adds what the flags mean together. An allow-list on a host that
 // lets everyone in is never meant: it switches sign-in on.
-func createPatch(f *fields, target string) (site.Patch, error) {
+func createPatch(f *fields, targets []string) (site.Patch, error) {
 	patch, err := f.patch()
 	if err != nil {
 		return nil, err
@@ -114,7 +117,14 @@ func createPatch(f *fields, target string) (site.Patch, error) {
 		patch["resource_endpoint"] = json.RawMessage(`"/mcp"`)
 	}
 	grantScopes(patch, mcp)
-	return patch, patch.Set("target_url", target)
+	if len(targets) == 1 {
+		return patch, patch.Set("target_url", targets[0])
+	}
+	several := make([]site.WeightedTarget, len(targets))
+	for i, target := range targets {
+		several[i] = site.WeightedTarget{URL: target, Weight: 1}
+	}
+	return patch, patch.Set("targets", several)
 }
 
 // grantScopes gives the people whom a new host names the scopes that they need
@@ -181,7 +191,12 @@ func (a *app) proxyUpdate() *cobra.Command {
 // servedView tells people where a host is reached; programs get all of it.
 func servedView() render.View {
 	return render.View{Say: func(o render.Object) string {
-		said := o.Text("proxy_hostname") + ": " + o.Text("origin") + "/ -> " + o.Text("target_url")
+		target := o.Text("target_url")
+		var several []site.WeightedTarget
+		if target == "" && json.Unmarshal(o.Get("targets"), &several) == nil {
+			target = fmt.Sprintf("%d targets", len(several))
+		}
+		said := o.Text("proxy_hostname") + ": " + o.Text("origin") + "/ -> " + target
 		switch {
 		case o.Text("enabled") == "false":
 			return said + ", disabled"

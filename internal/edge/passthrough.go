@@ -101,6 +101,7 @@ func (e *Edge) passthrough(p *peekConn, in *instance) {
 		_, _ = p.Write(internalError)
 		return
 	}
+	to.health.worked()
 	defer target.Close()
 	to.load().Add(1)
 	defer to.load().Add(-1)

@@ -75,10 +75,10 @@ func (k *picker) pick(c choice) *target {
 	if k.nobody == nil {
 		return k.targets[0]
 	}
-	if t := k.among(c, func(t *target) bool { return t != c.not && t.health.there(c.now) }); t != nil {
+	if t := k.among(c, func(t *target) bool { return t != c.not && t.missing == "" && t.health.there(c.now) }); t != nil {
 		return t
 	}
-	if t := k.among(c, func(t *target) bool { return t != c.not && !t.health.down.Load() }); t != nil {
+	if t := k.among(c, func(t *target) bool { return t != c.not && t.missing == "" && !t.health.down.Load() }); t != nil {
 		return t
 	}
 	return k.nobody

@@ -60,7 +60,7 @@ func (x *exchange) elsewhere(out *http.Request, harmless bool) *http.Request {
 	c := x.choice()
 	c.now, c.place, c.not = time.Now().UnixNano(), 0, x.to
 	other := x.inst.own.pick(c)
-	if other == x.to || other.local != nil || other.missing != "" || !other.health.there(c.now) {
+	if other == x.to || other.local != nil || other.missing != "" {
 		return nil
 	}
 	x.moved = other

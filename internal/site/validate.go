@@ -61,9 +61,6 @@ func (p *Proxy) checkTargets(broken *fault.Rules, role Role) {
 		broken.Add("targets", "are at most %d", maxList)
 		return
 	}
-	if len(p.Targets) > 0 && role != Ordinary {
-		broken.Add("targets", "can't be set here: this host is Gatehouse's own")
-	}
 	seen := map[string]bool{}
 	for i, t := range p.Targets {
 		p.checkTarget(broken, at("targets", i)+".url", t.URL, role)
@@ -167,10 +164,18 @@ func (p *Proxy) checkPassthrough(broken *fault.Rules) {
 	if p.HealthPath != "" {
 		broken.Add("health_path", rule)
 	}
-	if t, err := ParseTarget(p.TargetURL); err == nil && (t.Kind == TargetInternal || t.Kind == TargetStdio) {
-		broken.Add("target_url", "must be reachable by TCP with tls_mode passthrough")
+	passable(broken, "target_url", p.TargetURL)
+	for i, t := range p.Targets {
+		passable(broken, at("targets", i)+".url", t.URL)
+	}
+}
+
+// passable refuses targets that can't take a connection as it is.
+func passable(broken *fault.Rules, path, s string) {
+	if t, err := ParseTarget(s); err == nil && (t.Kind == TargetInternal || t.Kind == TargetStdio) {
+		broken.Add(path, "must be reachable by TCP with tls_mode passthrough")
 	} else if err == nil && t.URL != nil && t.URL.Path != "" && t.URL.Path != "/" {
-		broken.Add("target_url", "has no path with tls_mode passthrough")
+		broken.Add(path, "has no path with tls_mode passthrough")
 	}
 }
 

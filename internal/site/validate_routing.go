@@ -54,7 +54,10 @@ func (p *Proxy) checkRole(broken *fault.Rules, role Role) {
 	if p.TLSMode == TLSPassthrough {
 		broken.Add("tls_mode", "must be terminate here")
 	}
-	if role == SignInHost && (p.TargetURL != InternalAPI || len(p.Targets) > 0) {
+	if len(p.Targets) > 0 {
+		broken.Add("targets", "can't be set here: the API is one")
+	}
+	if role == SignInHost && p.TargetURL != InternalAPI {
 		broken.Add("target_url", "must stay %s on the sign-in host", InternalAPI)
 	}
 	if role == SignInHost && len(p.CustomResponseHeaders) > 0 {

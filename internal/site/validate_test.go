@@ -71,6 +71,7 @@ func TestProxiesAreRefusedByFieldAndRule(t *testing.T) {
 		{`{"target_url":null,"targets":[{"url":"stdio:x","weight":1}]}`, "targets[0].url", "stand alone"},
 		{`{"target_url":null,"targets":[{"url":"internal:mcp","weight":1}]}`, "targets[0].url", "stand alone"},
 		{`{"target_url":"internal:demo","health_path":"/h"}`, "health_path", "another server"},
+		{`{"target_url":null,"tls_mode":"passthrough","targets":[{"url":"https://a/x","weight":1}]}`, "targets[0].url", "no path"},
 		{`{"tls_mode":"passthrough","health_path":"/h"}`, "health_path", "passthrough"},
 		{`{"auth_cookie_name":"__Host-gatehouse-target"}`, "auth_cookie_name", "can't be"},
 		{`{"lb_policy":"random"}`, "lb_policy", "round_robin"},
