@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -59,6 +60,9 @@ func (a *app) definition(name string, words []string, p program) (local.Definiti
 		}
 		command = path
 	}
+	if p.mode != "" && p.mode != local.PerSession && p.mode != local.Shared {
+		return local.Definition{}, usage("--processes %q: is session or shared", p.mode)
+	}
 	def := local.Definition{
 		Name: name, Kind: local.Stdio, Command: command, Args: words[1:], Env: map[string]string{},
 		User: p.user, Mode: p.mode, Memory: p.memory, Sessions: p.sessions, Idle: p.idle,
@@ -73,7 +77,13 @@ func (a *app) definition(name string, words []string, p program) (local.Definiti
 		}
 		def.Env[variable] = value
 	}
-	return def, def.Check()
+	if err := def.Check(); err != nil {
+		return def, err
+	}
+	if _, err := exec.LookPath(def.Command); err != nil { // it may be installed before it is needed
+		_, _ = fmt.Fprintf(a.err, "warning: there is no program %s on this machine yet: requests get 503 until there is\n", render.Clean(command))
+	}
+	return def, nil
 }
 
 // lookupEnv is a variable of an environment.
