@@ -76,7 +76,7 @@ func (in *mcpTestArgs) place(args []string) (at string) {
 func (a *app) runMCPTest(ctx context.Context, in mcpTestArgs, args []string) error {
 	at := in.place(args)
 	if in.category != "" && !slices.Contains(mcptest.Categories(), in.category) || len(args) == 2 && (at == "" || in.category == "") {
-		return usage("write URL and category, either or none; the categories are %s", strings.Join(mcptest.Categories(), ", "))
+		return usage("write URL (with http:// or https://) and category, either or none; the categories are %s", strings.Join(mcptest.Categories(), ", "))
 	}
 	if in.junit != "" && in.junit != "-" {
 		if _, err := os.Stat(in.junit); a.inside == nil && err == nil {

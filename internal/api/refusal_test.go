@@ -39,6 +39,7 @@ func TestRefusalsNameFieldAndRuleAndChangeNothing(t *testing.T) {
 		{"POST", "/proxies/", `{"proxy_hostname":"b.localhost","target_url":"http://a","custom_headers":{"A":"1","A":"2"}}`, 422, "custom_headers.A: stands there twice"},
 		{"POST", "/proxies/", `{"proxy_hostname":5,"target_url":"http://a"}`, 422, "proxy_hostname: is a string"},
 		{"POST", "/proxies/", `{"proxy_hostname":"b.localhost","target_url":"http://a","enabled":"yes"}`, 422, "enabled: is true or false"},
+		{"POST", "/proxies/", `{"proxy_hostname":"b.localhost","target_url":"http://a","mcp_tools":"add"}`, 422, "mcp_tools: is a list of objects, as JSON"},
 		{"POST", "/proxies/", `[]`, 400, "must be a JSON object"},
 		{"POST", "/proxies/", `"x"`, 400, "must be a JSON object"},
 		{"POST", "/proxies/", `{"a":`, 400, "can't be read"},

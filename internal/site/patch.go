@@ -127,7 +127,8 @@ func kindName(t reflect.Type) string {
 	case reflect.Float64:
 		return "a number"
 	case reflect.Slice:
-		return "a list of " + strings.TrimPrefix(kindName(t.Elem()), "a ") + "s"
+		_, noun, _ := strings.Cut(kindName(t.Elem()), " ") // a string, an object
+		return "a list of " + noun + "s, as JSON"
 	case reflect.Map, reflect.Struct, reflect.Pointer:
 		if t.PkgPath() == "time" {
 			return "a time such as 2026-01-02T15:04:05Z"
