@@ -151,9 +151,9 @@ func (b *bridge) over(why error) {
 	case b.asked.Load() && why == nil:
 		b.log.Debug("the program has ended")
 	case b.asked.Load():
-		b.log.Debug("the program was ended", "state", why)
+		b.log.Debug("the program was ended", "how", why)
 	default:
-		b.log.Warn("the program has ended by itself", "state", why, "requests", len(calls))
+		b.log.Warn("the program has ended by itself", "how", why, "requests", len(calls))
 	}
 }
 
