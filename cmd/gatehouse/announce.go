@@ -67,9 +67,12 @@ func (n *node) tellHost(b *strings.Builder, protect *protectArgs) {
 	if site.UnderLocalhost(protect.Host) {
 		fmt.Fprintf(b, "  or     %s/   (this machine only, no certificate warning)\n", n.origins.Of(protect.Host, false))
 	}
+	if protect.MCP {
+		fmt.Fprintf(b, "  MCP    %s%s   (what MCP clients are given)\n", n.origins.Of(protect.Host, true), protect.ResourceEndpoint)
+	}
 	if !cert.Local(protect.Host) {
-		fmt.Fprintf(b, "  note   this version obtains no certificates from a public authority: HTTPS for %s uses a self-signed one.\n"+
-			"         Put a TLS-ending proxy in front (TRUSTED_PROXIES), or use a name that the local CA serves.\n", protect.Host)
+		fmt.Fprintf(b, "  note   the certificate comes from the authority at ACME_DIRECTORY_URL: port 80 or 443 of %s must reach Gatehouse from there.\n"+
+			"         Until it is there, a self-signed one is used. `gatehouse cert list` tells how it goes.\n", protect.Host)
 	}
 	if n.origins.OwnPages(protect.Host) {
 		fmt.Fprintf(b, "  note   the sign-in pages stand on %s itself, under %s: its visitors can't reach %s.\n"+
