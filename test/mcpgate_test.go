@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -160,6 +161,20 @@ func (g *gated) bothEras(t *testing.T, version string) {
 		t.Errorf("read_file: %s", said)
 	}
 	before := g.shop.done.Load()
+	var all sync.WaitGroup
+	for range 200 { // in one session, at once
+		all.Go(func() {
+			got, err := c.CallTool(t.Context(), &mcp.CallToolParams{Name: "read_file"})
+			if err != nil || got.IsError {
+				t.Errorf("one of 200 calls: %v, %v", got, err)
+			}
+		})
+	}
+	all.Wait()
+	if got := g.shop.done.Load() - before; got != 200 {
+		t.Errorf("200 calls arrive %d times", got)
+	}
+	before = g.shop.done.Load()
 	for _, tool := range []string{"delete_all", "write_file", "admin_report", "unheard_of"} {
 		_, err := c.CallTool(t.Context(), &mcp.CallToolParams{Name: tool})
 		if err == nil || !strings.Contains(err.Error(), "the tool "+tool) {
