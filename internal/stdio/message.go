@@ -26,11 +26,25 @@ func readMessages(raw []byte) (all []message, batch bool, err error) {
 		return nil, batch, errNoMessage
 	}
 	for _, m := range all {
-		if m == nil || m.method() == "" && !m.reply() {
+		if !m.sound() {
 			return nil, batch, errNoMessage
 		}
 	}
 	return all, batch, nil
+}
+
+// sound reports whether this is a message of JSON-RPC 2.0 (section 4 and 5).
+// Programs end at what is none, and with them the sessions of those who wrote
+// sound ones.
+func (m message) sound() bool {
+	if string(m["jsonrpc"]) != `"2.0"` || (m.method() == "") != m.reply() || m.method() == "" && m["method"] != nil {
+		return false
+	}
+	if id, ok := m["id"]; ok && id[0] != '"' && id[0] != 'n' && id[0] != '-' && (id[0] < '0' || id[0] > '9') {
+		return false
+	}
+	params, ok := m["params"]
+	return !ok || params[0] == '{' || params[0] == '['
 }
 
 func (m message) method() (s string) {
@@ -101,6 +115,7 @@ func asNumber(id json.RawMessage) int64 {
 
 const (
 	metaVersion      = "io.modelcontextprotocol/protocolVersion"
+	metaCapabilities = "io.modelcontextprotocol/clientCapabilities"
 	metaSubscription = "io.modelcontextprotocol/subscriptionId"
 )
 
@@ -117,8 +132,12 @@ func failure(id json.RawMessage, code int, text string) []byte {
 }
 
 const (
-	codeParse    = -32700
 	codeInvalid  = -32600
 	codeMethod   = -32601
+	codeParams   = -32602
 	codeInternal = -32603
+
+	codeHeaders    = -32020 // MCP, HeaderMismatch
+	codeCapability = -32021 // MCP, MissingRequiredClientCapability
+	codeVersion    = -32022 // MCP, UnsupportedProtocolVersion
 )

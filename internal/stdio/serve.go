@@ -107,11 +107,17 @@ func (r *Runner) post(def local.Definition, w http.ResponseWriter, req *http.Req
 		refuse(w, nil, err)
 		return
 	}
-	first := all[0]
+	first, named := all[0], req.Header.Get("Mcp-Protocol-Version")
 	modern := slices.ContainsFunc(all, func(m message) bool { return object(m.params()["_meta"])[metaVersion] != nil })
 	switch {
-	case modern || req.Header.Get("Mcp-Protocol-Version") >= stateless:
+	case modern || named >= stateless:
+		if err := complete(first, batch); err != nil {
+			answerError(w, http.StatusBadRequest, first.id(), codeParams, publicText(err))
+			return
+		}
 		r.withoutSession(def, w, req, all, batch)
+	case named != "" && !slices.Contains(versions, named):
+		refuse(w, first.id(), fault.New(fault.Malformed, "this version of the protocol is not spoken here"))
 	case first.method() == initialize && len(all) == 1 && len(req.Header.Values(sessionHeader)) == 0:
 		r.open(def, w, req, first)
 	default:
@@ -123,6 +129,20 @@ func (r *Runner) post(def local.Definition, w http.ResponseWriter, req *http.Req
 		defer s.use()()
 		r.exchange(w, req, s.bridge, s, all, batch)
 	}
+}
+
+// complete wants what every request without a session says of its client.
+func complete(m message, batch bool) error {
+	meta := object(m.params()["_meta"])
+	for _, name := range []string{metaVersion, metaCapabilities} {
+		if m.request() && meta[name] == nil {
+			return fault.New(fault.Malformed, "params._meta lacks %s", name)
+		}
+	}
+	if batch {
+		return fault.New(fault.Malformed, "this version of the protocol has no batches")
+	}
+	return nil
 }
 
 // read reads and parses a body.
@@ -351,7 +371,41 @@ func plainly(w http.ResponseWriter, req *http.Request, post *queue, it item) {
 			return
 		}
 	}
+	if status := statusOf(req, it.data); status != http.StatusOK {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_, _ = w.Write(it.data) // the client is gone: nobody is left to tell
+		return
+	}
 	writeJSON(w, it.data)
+}
+
+// statusOf is how HTTP says what an answer of the versions without sessions says
+// (2026-07-28, Transports, Error Handling); 200 for the others.
+func statusOf(req *http.Request, data []byte) int {
+	if req.Header.Get("Mcp-Protocol-Version") < stateless {
+		return http.StatusOK
+	}
+	var m struct {
+		Error struct {
+			Code int `json:"code"`
+		} `json:"error"`
+	}
+	_ = json.Unmarshal(data, &m) // it was JSON when it came
+	switch m.Error.Code {
+	case codeMethod:
+		return http.StatusNotFound
+	case codeHeaders, codeCapability, codeVersion:
+		return http.StatusBadRequest
+	}
+	return http.StatusOK
+}
+
+// answerError answers a message with an error of JSON-RPC.
+func answerError(w http.ResponseWriter, status int, id json.RawMessage, code int, text string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(failure(id, code, text)) // the client is gone: nobody is left to tell
 }
 
 func writeJSON(w http.ResponseWriter, data []byte) {
@@ -422,10 +476,7 @@ func refuse(w http.ResponseWriter, id json.RawMessage, err error) {
 	if e, ok := errors.AsType[*fault.Error](err); ok && e.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
 	}
-	body := failure(id, codeInvalid, p.Detail)
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(p.Status)
-	_, _ = w.Write(body) // the client is gone: nobody is left to tell
+	answerError(w, p.Status, id, codeInvalid, p.Detail)
 }
 
 func publicText(err error) string { return fault.ProblemOf(err).Detail }

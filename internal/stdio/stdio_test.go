@@ -93,10 +93,15 @@ func TestForeignSessionsAreNotThere(t *testing.T) {
 	if res, body := r.post("alice", "", ping); res.StatusCode != http.StatusBadRequest {
 		t.Errorf("no session: %d %s", res.StatusCode, body)
 	}
-	for _, bad := range []string{``, `[]`, `{}`, `null`, `[1]`, `{"id":1}`, `x`} {
+	for _, bad := range []string{``, `[]`, `{}`, `null`, `[1]`, `{"id":1}`, `x`, `{"id":1,"method":"ping"}`, `{"jsonrpc":"1.0","id":1,"method":"ping"}`, `{"jsonrpc":"2.0","id":{},"method":"ping"}`,
+		`{"jsonrpc":"2.0","id":true,"method":"ping"}`, `{"jsonrpc":"2.0","id":1,"method":"ping","params":"x"}`, `{"jsonrpc":"2.0","id":1,"method":7}`,
+		`{"jsonrpc":"2.0","id":1,"method":"ping","result":{}}`, `[{"jsonrpc":"2.0","id":1,"method":"ping"},{"id":2,"method":"ping"}]`} {
 		if res, body := r.post("alice", id, bad); res.StatusCode != http.StatusBadRequest {
 			t.Errorf("%q: %d %s", bad, res.StatusCode, body)
 		}
+	}
+	if res, body := r.post("alice", id, ping); res.StatusCode != 200 {
+		t.Errorf("after what is no message: %d %s", res.StatusCode, body)
 	}
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, r.URL, nil)
 	if err != nil {
