@@ -16,7 +16,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-const folderName = "gatehouse-stdio-"
+const folderName = "gatehouse-program-"
 
 // folderPrefix begins the names of the folders of programs, so that those of an
 // installation are known as its own.

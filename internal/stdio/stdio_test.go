@@ -176,7 +176,7 @@ func TestProgramsAreKeptApart(t *testing.T) {
 	if os.Geteuid() == 0 && w.UID == 0 {
 		t.Error("the program runs as root")
 	}
-	if w.Inside != 0 || !strings.Contains(w.Dir, "gatehouse-stdio-") {
+	if w.Inside != 0 || !strings.Contains(w.Dir, "gatehouse-program-") {
 		t.Errorf("its folder %s holds %d entries", w.Dir, w.Inside)
 	}
 	for fd, to := range w.FDs {
