@@ -2,7 +2,6 @@ package ports
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 
@@ -93,10 +92,11 @@ func (k *Keeper) mend(ctx context.Context) error {
 }
 
 // mendPair writes the records of ports that have none, and gives up those that
-// are somebody else's.
+// are somebody else's. All of it is one commit with the pair: one that was released
+// since it was read must not leave records of ports that nobody has.
 func (k *Keeper) mendPair(ctx context.Context, host string, h held, claims map[int]store.Row[Allocation]) error {
 	left := h.Pair
-	var wrong error
+	var writes []store.Write
 	for purpose, port := range map[string]*int{ForHTTP: &left.HTTP, ForHTTPS: &left.HTTPS} {
 		row, is := claims[*port]
 		switch {
@@ -104,18 +104,23 @@ func (k *Keeper) mendPair(ctx context.Context, host string, h held, claims map[i
 		case is:
 			*port = 0
 		default:
-			_, err := k.claims.Create(ctx, strconv.Itoa(*port), k.allocation(host, purpose, *port), 0)
-			if err != nil && !fault.Is(err, fault.Exists) {
-				wrong = errors.Join(wrong, err)
+			w, err := k.claims.Write(strconv.Itoa(*port), k.allocation(host, purpose, *port), 0, 0)
+			if err != nil {
+				return err
 			}
+			writes = append(writes, w)
 		}
 	}
-	if left == h.Pair || wrong != nil {
-		return wrong
+	if left == h.Pair && len(writes) == 0 {
+		return nil
 	}
-	version, err := k.pairs.Update(ctx, host, left, h.version, 0)
+	pair, err := k.pairs.Write(host, left, h.version, 0)
+	if err != nil {
+		return err
+	}
+	versions, err := k.o.KV.Commit(ctx, append(writes, pair)...)
 	if err == nil {
-		k.set(host, held{left, version})
+		k.set(host, held{left, versions[len(writes)]})
 	}
 	return err
 }
